@@ -1,0 +1,90 @@
+# `make help` lists the targets. Everything needs Go 1.26; `make test` fetches the rest by itself.
+
+GO      ?= go
+BIN     := bin/tandem
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=tools/go.mod
+
+# What `make demo` and `make simtest` and so on pass on: make demo ARGS='--devices 200'
+ARGS    ?=
+# Seeds of `make simtest`, and packages and tests of `make test PKG=./merge RUN=S12`.
+SEEDS   ?= 1000
+PKG     ?= ./...
+RUN     ?=
+
+.DEFAULT_GOAL := help
+
+##@ Start here
+
+.PHONY: demo
+demo: build ## Build, then watch a simulated fleet being imported, edited on both sides and synced
+	$(BIN) demo $(ARGS)
+
+.PHONY: test
+test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
+	$(GO) vet -race $(PKG)
+	$(GO) test -race -timeout 13m $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: build
+build: ## Build bin/tandem, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/tandem
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
+	@printf '\nVariables: PKG=./merge and RUN=S12 narrow test; ARGS=… goes to demo and bench; SEEDS=50 to simtest.\n'
+
+##@ Deeper tests
+
+.PHONY: simtest
+simtest: ## Whole-system runs with faults and kills, SEEDS of them (1000); one again: make simtest SEED=42
+	TANDEM_SIMTEST_SEEDS=$(SEEDS) TANDEM_SIMTEST_SEED=$(SEED) $(GO) test -timeout 0 -v ./simtest/...
+
+.PHONY: test-golioth
+test-golioth: ## The client's contract against the real Golioth (GOLIOTH_API_KEY, GOLIOTH_PROJECT); cleans up after itself
+	@test -n "$$GOLIOTH_API_KEY" && test -n "$$GOLIOTH_PROJECT" || { \
+	  echo "make test-golioth: set GOLIOTH_API_KEY and GOLIOTH_PROJECT (and GOLIOTH_BASE_URL for another server)."; \
+	  echo "It makes devices and tags whose names begin with tandem-contract-, touches no others, and deletes them."; exit 2; }
+	$(GO) test -count=1 -v -run 'Golioth' ./golioth/...
+
+.PHONY: bench
+bench: build ## Measure Tandem against the bare requests it needs: a table, and bin/bench.json (ARGS='-only a,b -db sqlite')
+	$(GO) run ./bench -tandem $(BIN) -json bin/bench.json $(ARGS)
+
+.PHONY: mutate
+mutate: ## Break merge and syncer on purpose, one place at a time, and list what no test noticed
+	scripts/mutate $(ARGS)
+
+.PHONY: cover
+cover: test-deps ## Test coverage by function, and coverage/index.html
+	@mkdir -p coverage
+	$(GO) test -timeout 13m -coverpkg=./... -coverprofile=coverage/profile.out $(PKG)
+	$(GO) tool cover -html=coverage/profile.out -o coverage/index.html
+	$(GO) tool cover -func=coverage/profile.out | tail -n 1
+
+##@ Keeping the code in shape
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml (the first time builds them, about 90 s)
+	$(TOOL) golangci-lint run $(ARGS) ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: generate-check
+generate-check: ## Fail when generated or formatted files differ from what is committed
+	$(GO) generate ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	git diff --exit-code
+
+.PHONY: clean
+clean: ## Remove what was built and measured (never a database or a key)
+	rm -rf bin coverage
+
+.PHONY: test-deps
+test-deps:
+	@scripts/ensure-test-deps
