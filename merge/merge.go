@@ -1,5 +1,3 @@
-// Package merge is the three-way merge: (base, local, remote, policy) → result (SYNC.md S1–S11).
-// It is pure: no I/O, no context, no clock, and it never changes its input.
 package merge
 
 import (
@@ -12,8 +10,8 @@ import (
 type Policy struct {
 	Fields    tandem.Fields // the selected ones; others are neither compared nor kept in the base
 	Direction tandem.Direction
-	Strategy  func(tandem.Field) tandem.Strategy
-	Force     bool // S11: with Import local becomes remote, with Export remote becomes local
+	Strategy  func(tandem.Field) tandem.Strategy // nil is Manual for all
+	Force     bool                               // S11: with Import local becomes remote, with Export remote becomes local; else of no effect
 }
 
 // Sides is what is known of one linked device.
@@ -29,7 +27,7 @@ type Sides struct {
 	ReadAt            time.Time     // when the remote was read: no edit of metadata is later
 	Skew              time.Duration // how far the two clocks may be apart
 
-	// Hold says which paths the engine may not decide now.
+	// Hold says which paths the engine may not decide now, with all that lies above and below them; "" is all.
 	Hold map[tandem.Path]Hold
 	// WrittenOver is what our own write within the settle window replaced; reading it again is not an edit (S6).
 	WrittenOver map[tandem.Path]any
@@ -54,14 +52,14 @@ type Edit struct {
 	Path   tandem.Path
 	Before any
 	After  any
-	At     time.Time // of an imported value: when it was edited at its source, zero when unknown (S8)
+	At     time.Time // of an imported value: when it was edited at its source at the latest, zero when unknown (S8)
 }
 
 // Conflict is a path that both sides changed differently.
 type Conflict struct {
 	Path                tandem.Path
 	Type                tandem.ConflictType // ConcurrentModification or InitialMismatch
-	Base, Local, Remote any
+	Base, Local, Remote any                 // Base is nil where there is none, local's half where a person kept both values (S10)
 	// Settled is the strategy that settled it, "" when it waits for a person; its edit is among Local or Remote.
 	Settled tandem.Strategy
 	Value   any // of a settled one
@@ -89,7 +87,8 @@ type Result struct {
 	BaseMoved bool
 	Conflicts []Conflict
 	Drift     []Drift
-	// Compared are the fields that both sides knew; an open conflict in another field stays as it is.
+	// Compared are the fields that both sides knew and that are not frozen as a whole; an open conflict
+	// in another field, or at a frozen path, stays as it is.
 	Compared tandem.Fields
 	// Unknown are paths whose remote value was not believed: a null root where base has leaves (S6).
 	Unknown []tandem.Path
