@@ -1,0 +1,267 @@
+package registry
+
+import (
+	"context"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"tandem"
+)
+
+// Seal encrypts a service's key for its row; the registry never sees the key itself.
+type Seal func(organizationID, serviceID string) ([]byte, error)
+
+// ServiceEdit names what is to change of a service; nil leaves a value as it is.
+type ServiceEdit struct {
+	Name         *string
+	Config       func(*tandem.ServiceConfig) // nil leaves the settings
+	Key          Seal                        // nil keeps the key
+	IsActive     *bool
+	SyncEnabled  *bool
+	SyncInterval *int // seconds
+}
+
+// NewService is what a service is made of.
+type NewService struct {
+	Name        string
+	ServiceType string // "golioth"
+	Config      tandem.ServiceConfig
+	Key         Seal
+}
+
+// AddService connects a project. Exists when the name is taken or the project is connected already (S19).
+func (r *Registry) AddService(ctx context.Context, _ Actor, org string, add NewService) (tandem.Service, error) {
+	now := r.Clock()
+	s := tandem.Service{ID: r.NewID(), OrganizationID: org, Name: add.Name, ServiceType: add.ServiceType, Config: add.Config,
+		IsActive: true, SyncInterval: 300, State: tandem.ServiceOK, Version: 1, CreatedAt: now, UpdatedAt: now}
+	if err := r.checkService(ctx, &s); err != nil {
+		return s, err
+	}
+	sealed, err := add.Key(org, s.ID)
+	if err != nil {
+		return s, err
+	}
+	s.Credentials = sealed
+	return s, r.Store.CreateService(ctx, org, s)
+}
+
+// Services lists an organization's services by name.
+func (r *Registry) Services(ctx context.Context, _ Actor, org string) ([]tandem.Service, error) {
+	return r.Store.Services(ctx, org)
+}
+
+// Service finds one by id or name.
+func (r *Registry) Service(ctx context.Context, _ Actor, org, ref string) (tandem.Service, error) {
+	return r.Store.Service(ctx, org, ref)
+}
+
+// UpdateService changes a service's settings, switches or key. A new key clears a refused or locked state (S31).
+// Another project is refused while devices are linked: the links belong to the old one (S21).
+func (r *Registry) UpdateService(ctx context.Context, _ Actor, org, ref string, edit ServiceEdit) (tandem.Service, error) {
+	var s tandem.Service
+	err := retryMoved(func() error {
+		before, err := r.Store.Service(ctx, org, ref)
+		if err != nil {
+			return err
+		}
+		s = before
+		set(&s.Name, edit.Name)
+		set(&s.IsActive, edit.IsActive)
+		set(&s.SyncEnabled, edit.SyncEnabled)
+		set(&s.SyncInterval, edit.SyncInterval)
+		if edit.Config != nil {
+			edit.Config(&s.Config)
+		}
+		if err := r.checkService(ctx, &s); err != nil {
+			return err
+		}
+		if err := r.checkProjectChange(ctx, org, &before, &s); err != nil {
+			return err
+		}
+		if edit.Key != nil {
+			if s.Credentials, err = edit.Key(org, s.ID); err != nil {
+				return err
+			}
+		}
+		s.UpdatedAt = r.Clock()
+		if err := r.Store.UpdateService(ctx, org, s); err != nil {
+			return err
+		}
+		s.Version++
+		return r.clearState(ctx, org, &s, edit.Key != nil)
+	})
+	return s, err
+}
+
+// clearState forgets that the remote refused the old key.
+func (r *Registry) clearState(ctx context.Context, org string, s *tandem.Service, newKey bool) error {
+	if !newKey || s.State == tandem.ServiceOK {
+		return nil
+	}
+	ok, reason := tandem.ServiceOK, ""
+	s.State, s.StateReason = ok, reason
+	return r.Store.Apply(ctx, org, &tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: s.ID, State: &ok, StateReason: &reason}}})
+}
+
+// checkProjectChange refuses to move a service with linked devices to another project.
+func (r *Registry) checkProjectChange(ctx context.Context, org string, before, after *tandem.Service) error {
+	if before.Config.Project == after.Config.Project {
+		return nil
+	}
+	linked, err := r.Store.LinkedCount(ctx, org, before.ID)
+	if err != nil {
+		return err
+	}
+	if linked == 0 && before.Pin == nil {
+		return nil
+	}
+	return tandem.Errorf(tandem.Invalid, "update service", before.Name,
+		"it is pinned to the project %s with %d linked devices, and another project has other devices", before.Config.Project, linked).
+		WithHint("add a new service for %s, and delete this one when its devices are no longer wanted", after.Config.Project)
+}
+
+// DeleteService removes a service and unlinks its devices, which stay on both sides.
+func (r *Registry) DeleteService(ctx context.Context, _ Actor, org, ref string) (s tandem.Service, unlinked int, err error) {
+	err = retryMoved(func() (err error) {
+		if s, err = r.Store.Service(ctx, org, ref); err != nil {
+			return err
+		}
+		unlinked, err = r.Store.DeleteService(ctx, org, s.ID, s.Version, r.Clock())
+		return err
+	})
+	return s, unlinked, err
+}
+
+// NotLinked lists what the last listing of a service showed and nothing here is linked to.
+func (r *Registry) NotLinked(ctx context.Context, _ Actor, org, serviceID string, filter tandem.NotLinkedFilter) ([]tandem.NotLinked, int, error) {
+	return r.Store.NotLinked(ctx, org, serviceID, filter)
+}
+
+// ImportRemote creates local devices for remote ones, whatever the filters say.
+func (r *Registry) ImportRemote(ctx context.Context, actor Actor, org, serviceID string, externalIDs []string) (tandem.Run, error) {
+	return r.Engine.ImportRemote(ctx, org, serviceID, externalIDs, actor.By())
+}
+
+// IgnoreRemote hides remote devices from the list of those not linked, or shows them again.
+func (r *Registry) IgnoreRemote(ctx context.Context, _ Actor, org, serviceID string, externalIDs []string, ignore bool) error {
+	return r.Engine.IgnoreRemote(ctx, org, serviceID, externalIDs, ignore)
+}
+
+// checkService says everything that is wrong with a service, and refuses a project that is connected already.
+func (r *Registry) checkService(ctx context.Context, s *tandem.Service) error {
+	c := &s.Config
+	var p problems
+	p.add(checkLine("name", s.Name, 1, 100))
+	if s.ServiceType != "golioth" {
+		p.add(invalid("service type", "cannot be %q; golioth is the one there is", s.ServiceType))
+	}
+	p.add(checkBaseURL(c.BaseURL))
+	p.add(checkLine("project", c.Project, 1, maxName))
+	p.add(oneOf("direction", c.Direction, tandem.Import, tandem.Export, tandem.Bidirectional))
+	strategies := []tandem.Strategy{tandem.Manual, tandem.LocalWins, tandem.RemoteWins, tandem.NewestWins}
+	p.add(oneOf("conflict strategy", c.Strategy, strategies...))
+	for field, strategy := range c.FieldStrategies {
+		_, err := tandem.ParseField(field)
+		p.add(err)
+		p.add(oneOf("conflict strategy of "+field, strategy, strategies...))
+	}
+	p.add(oneOf("on-remote-delete", c.OnRemoteDelete, tandem.UnlinkLocal, tandem.DeleteLocal, tandem.RecreateRemote))
+	p.add(between("max-delete", c.Guards.MaxDelete, 0, 1))
+	p.add(between("max-change", c.Guards.MaxChange, 0, 1))
+	p.add(between("requests-per-minute", c.RequestsPerMinute, 1, 1_000_000))
+	p.add(between("concurrency", c.Concurrency, 1, 1000))
+	p.add(between("state-reads", c.StateReads, 0, 1_000_000))
+	p.add(between("online-window", c.OnlineWindow, 1, 366*24*3600))
+	p.add(between("interval", s.SyncInterval, 60, 366*24*3600))
+	p.add(checkPath("metadata path", c.Paths.Metadata, "state"))
+	p.add(checkPath("battery path", c.Paths.Battery, "state", "stream"))
+	p.add(checkPath("location path", c.Paths.Location, "state", "stream"))
+	if _, err := path.Match(c.Filters.Name, ""); err != nil {
+		p.add(invalid("filter-name", "%q is not a pattern; * stands for any text, ? for one character", c.Filters.Name))
+	}
+	if len(p) > 0 {
+		return tandem.Errorf(tandem.Invalid, "check service", s.Name, "%s", strings.Join(p, "; "))
+	}
+	return r.checkTwice(ctx, s)
+}
+
+// checkTwice refuses a project that another service of the organization has, unless the two filters
+// cannot let the same device in (S19).
+func (r *Registry) checkTwice(ctx context.Context, s *tandem.Service) error {
+	others, err := r.Store.Services(ctx, s.OrganizationID)
+	if err != nil {
+		return err
+	}
+	for i := range others {
+		o := &others[i]
+		if o.ID == s.ID {
+			continue
+		}
+		if o.Name == s.Name {
+			return tandem.Errorf(tandem.Exists, "check service", s.Name, "a service with this name exists already").
+				WithHint("choose another name, or change it with `tandem service update %s`", quoteWord(s.Name))
+		}
+		if o.Config.Project == s.Config.Project && sameBase(o.Config.BaseURL, s.Config.BaseURL) && !disjoint(&o.Config.Filters, &s.Config.Filters) {
+			return tandem.Errorf(tandem.Exists, "check service", s.Config.Project, "the service %s is connected to this project already", o.Name).
+				WithHint("use that service; two on one project need filters for different blueprints or cohorts")
+		}
+	}
+	return nil
+}
+
+func sameBase(a, b string) bool {
+	return strings.EqualFold(strings.TrimRight(a, "/"), strings.TrimRight(b, "/"))
+}
+
+// disjoint reports whether no device can pass both filters: a device has one blueprint and one cohort.
+func disjoint(a, b *tandem.Filters) bool {
+	return a.Blueprint != "" && b.Blueprint != "" && a.Blueprint != b.Blueprint ||
+		a.Cohort != "" && b.Cohort != "" && a.Cohort != b.Cohort
+}
+
+func checkBaseURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return invalid("base-url", "is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return invalid("base-url", "%q does not begin with https:// and a host, such as https://api.golioth.io", text)
+	case u.User != nil:
+		return invalid("base-url", "holds a user or password; the key goes into --api-key-file")
+	case u.RawQuery != "" || u.Fragment != "":
+		return invalid("base-url", "%q holds a query; give only https:// and the host", text)
+	}
+	return nil
+}
+
+// checkPath accepts "", or one of the kinds, a colon and a path.
+func checkPath(name, text string, kinds ...string) error {
+	if text == "" {
+		return nil
+	}
+	kind, rest, ok := strings.Cut(text, ":")
+	if !ok || !slices.Contains(kinds, kind) || strings.HasPrefix(rest, "/") || strings.HasSuffix(rest, "/") || strings.Contains(rest, "//") {
+		return invalid(name, "%q is not %s: followed by a path such as device/info", text, strings.Join(kinds, ": or "))
+	}
+	return checkLine(name, rest, 0, maxName)
+}
+
+func oneOf[T ~string](name string, value T, allowed ...T) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	words := make([]string, len(allowed))
+	for i, a := range allowed {
+		words[i] = string(a)
+	}
+	return invalid(name, "cannot be %q; it is one of %s", value, strings.Join(words, ", "))
+}
+
+func between[T int | float64](name string, value, least, most T) error {
+	if value >= least && value <= most {
+		return nil
+	}
+	return invalid(name, "is %v, it must be between %v and %v", value, least, most)
+}
