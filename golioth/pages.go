@@ -27,7 +27,7 @@ func pages[T any](ctx context.Context, ahead int, get fetch[T]) iter.Seq2[page[T
 		ctx, cancel := context.WithCancel(ctx)
 		var fetching sync.WaitGroup
 		defer fetching.Wait()
-		defer cancel() // first: what is under way has to end
+		defer cancel() // what is under way ends, before it is waited for
 
 		first, err := get(ctx, 0)
 		if err != nil {
@@ -40,42 +40,47 @@ func pages[T any](ctx context.Context, ahead int, get fetch[T]) iter.Seq2[page[T
 			return
 		}
 
-		type fetched struct {
+		type result struct {
 			page page[T]
 			err  error
 		}
-		slots := make(chan struct{}, ahead)
-		var queue []chan fetched // pages under way or waiting, in order
-		for next := 1; ; {
+		type job struct {
+			number int
+			done   chan result
+		}
+		jobs := make(chan job, 2*ahead)
+		defer close(jobs)
+		work := func() {
+			for j := range jobs {
+				p, err := get(ctx, j.number)
+				if err == nil && p.perPage != perPage {
+					err = fmt.Errorf("page %d holds %d to a page, the first one %d", j.number, p.perPage, perPage)
+				}
+				j.done <- result{p, err}
+			}
+		}
+		var queue []job // pages under way or waiting, in order; never more than jobs holds
+		for next, workers := 1, 0; ; {
 			for ; next <= last && len(queue) < 2*ahead; next++ {
-				number, result := next, make(chan fetched, 1)
-				queue = append(queue, result)
-				fetching.Go(func() {
-					select {
-					case slots <- struct{}{}:
-						defer func() { <-slots }()
-					case <-ctx.Done():
-						result <- fetched{err: ctx.Err()}
-						return
-					}
-					p, err := get(ctx, number)
-					if err == nil && p.perPage != perPage {
-						err = fmt.Errorf("page %d holds %d to a page, the first one %d", number, p.perPage, perPage)
-					}
-					result <- fetched{p, err}
-				})
+				j := job{next, make(chan result, 1)}
+				queue = append(queue, j)
+				jobs <- j
+				if workers < ahead {
+					workers++
+					fetching.Go(work)
+				}
 			}
 			if len(queue) == 0 {
 				return
 			}
-			f := <-queue[0]
+			r := <-queue[0].done
 			queue = queue[1:]
-			if f.err != nil {
-				yield(page[T]{}, f.err)
+			if r.err != nil {
+				yield(page[T]{}, r.err)
 				return
 			}
-			last = max(last, lastPage(f.page.total, perPage))
-			if !yield(f.page, nil) || len(f.page.items) == 0 {
+			last = max(last, lastPage(r.page.total, perPage))
+			if !yield(r.page, nil) || len(r.page.items) == 0 {
 				return
 			}
 		}
