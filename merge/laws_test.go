@@ -458,3 +458,45 @@ func TestS9FrozenFieldsAreNotCompared(t *testing.T) {
 		}
 	}
 }
+
+// S6: the order of a set is no change, however large it is.
+func TestS6LargeSetsCompareUnordered(t *testing.T) {
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, fmt.Sprintf("h%02d", i))
+	}
+	reversed := slices.Clone(ids)
+	slices.Reverse(reversed)
+	known := tandem.FieldSet(tandem.FieldHardwareIDs)
+	side := func(set []string) tandem.Shared { return tandem.Shared{Known: known, HardwareIDs: set} }
+	s := merge.Sides{Base: tandem.Base{Local: side(ids), Remote: side(ids)}, Local: side(ids), Remote: side(reversed)}
+	p := merge.Policy{Fields: known, Direction: tandem.Bidirectional}
+	if r := merge.Device(s, p); !quiet(r) {
+		t.Errorf("another order is a change: %+v", r)
+	}
+	s.Remote = side(reversed[1:])
+	if r := merge.Device(s, p); len(r.Local) != 1 || slices.Contains(r.After.HardwareIDs, "h39") {
+		t.Errorf("a removed element is none: %+v", r)
+	}
+}
+
+// A map that an import empties is empty, not absent, for whoever stores it.
+func TestS3EmptiedMapIsEmpty(t *testing.T) {
+	known := tandem.FieldSet(tandem.FieldName, tandem.FieldMetadata)
+	side := func(m tandem.Map) tandem.Shared { return tandem.Shared{Known: known, Metadata: m} }
+	s := merge.Sides{Local: side(tandem.Map{"k": 1}), Remote: side(tandem.Map{"k": nil})}
+	r := merge.Device(s, merge.Policy{Fields: known, Direction: tandem.Import, Force: true})
+	if len(r.Local) != 1 || r.After.Metadata == nil || len(r.After.Metadata) != 0 {
+		t.Errorf("got %#v after %+v, want an empty map", r.After.Metadata, r.Local)
+	}
+}
+
+// S4, S8: without a strategy every conflict is for a person.
+func TestS8NoStrategyIsManual(t *testing.T) {
+	known := tandem.FieldSet(tandem.FieldName)
+	s := merge.Sides{Local: tandem.Shared{Known: known, Name: "a"}, Remote: tandem.Shared{Known: known, Name: "b"}}
+	r := merge.Device(s, merge.Policy{Fields: known, Direction: tandem.Bidirectional})
+	if len(r.Conflicts) != 1 || r.Conflicts[0].Settled != "" || len(r.Local)+len(r.Remote) != 0 {
+		t.Errorf("got %+v", r)
+	}
+}

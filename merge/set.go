@@ -31,10 +31,6 @@ func sameSet(a, b []string) bool {
 // An edit says the whole new set; both sides' edits aim at the same one.
 func (m *merger) set(f tandem.Field) {
 	p := tandem.Path(f.String())
-	hold := m.hold(p)
-	if hold == Frozen {
-		return
-	}
 	local, remote := setOf(&m.s.Local, f), setOf(&m.s.Remote, f)
 	based := m.s.Base.Local.Known.Has(f)
 	var baseLocal, baseRemote []string
@@ -42,7 +38,7 @@ func (m *merger) set(f tandem.Field) {
 		baseLocal, baseRemote = setOf(&m.s.Base.Local, f), setOf(&m.s.Base.Remote, f)
 	}
 	changed := !based || !slices.Equal(local, baseLocal) || !slices.Equal(remote, baseRemote)
-	if hold == ByHand && !m.p.Force && changed && !slices.Equal(local, remote) {
+	if m.hold(p) == ByHand && !m.p.Force && changed && !slices.Equal(local, remote) {
 		c := Conflict{Path: p, Type: tandem.InitialMismatch, Local: local, Remote: remote}
 		if based {
 			c.Type, c.Base = tandem.ConcurrentModification, baseLocal
