@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+// filter collects the conditions of a WHERE clause; all hold together.
+type filter struct {
+	conditions []string
+	args       []any
+	err        error
+}
+
+// add adds a condition.
+func (f *filter) add(condition string, args ...any) {
+	f.conditions = append(f.conditions, condition)
+	f.args = append(f.args, args...)
+}
+
+// equal adds column = value unless value is "".
+func (f *filter) equal(column, value string) {
+	if value != "" {
+		if err := checkText(value); err != nil {
+			f.err = err
+		}
+		f.add(column+" = ?", value)
+	}
+}
+
+// among adds column IN values unless there are none.
+func (f *filter) among(column string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	list, err := in(values)
+	if err != nil {
+		f.err = err
+	}
+	f.add(column+" IN ?", list)
+}
+
+// contains adds a search for a substring in folded columns, any of which may have it.
+func (f *filter) contains(search string, columns ...string) {
+	if search == "" {
+		return
+	}
+	if err := checkText(search); err != nil {
+		f.err = err
+	}
+	conditions := make([]string, len(columns))
+	for i, column := range columns {
+		conditions[i] = column + ` LIKE ? ESCAPE '\'`
+		f.args = append(f.args, like(search))
+	}
+	f.conditions = append(f.conditions, "("+strings.Join(conditions, " OR ")+")")
+}
+
+func (f *filter) where() string { return " WHERE " + strings.Join(f.conditions, " AND ") }
+
+// count counts the matches in from.
+func (f *filter) count(ctx context.Context, tx bun.Conn, from string) (n int, err error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+from+f.where(), f.args...).Scan(&n)
+	return n, err
+}
+
+// page gives the query for one page of the matches.
+func (f *filter) page(columns, from, order string, p tandem.Page) (string, []any) {
+	offset, limit := window(p)
+	return "SELECT " + columns + " FROM " + from + f.where() + " ORDER BY " + order + " LIMIT ? OFFSET ?", append(append([]any{}, f.args...), limit, offset)
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+// everyOrganization stands in a transaction's place of the organization for the calls that are about organizations
+// themselves; the policies let it see their rows only.
+const everyOrganization = "*"
+
+const organizationRead = "id, name, slug, settings, created_at, updated_at"
+
+// CreateOrganization adds an organization; Exists when its id or slug is taken.
+func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization) error {
+	const op = "create an organization"
+	return s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
+		return s.takenBy(s.insert(ctx, tx, "organizations", organizationRead, "", 1, func(b *bulk, _ int) {
+			b.text(o.ID)
+			b.text(o.Name)
+			b.text(o.Slug)
+			b.json(o.Settings, len(o.Settings) == 0)
+			b.instant(o.CreatedAt)
+			b.instant(o.UpdatedAt)
+		}), op, o.Slug, "another organization has this slug")
+	})
+}
+
+// takenBy turns a unique violation into Exists.
+func (s *Store) takenBy(err error, op, thing, message string) error {
+	if err != nil && s.dialect.Taken(err) {
+		return &tandem.Error{Code: tandem.Exists, Op: op, Thing: thing, Message: message, Hint: "choose another", Err: err}
+	}
+	return err
+}
+
+// UpdateOrganization rewrites name, slug and settings.
+func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization) error {
+	const op = "update an organization"
+	return s.write(ctx, op, o.ID, func(tx bun.Conn) error {
+		b := bulk{dialect: s.dialect, fresh: true}
+		b.json(o.Settings, len(o.Settings) == 0)
+		if b.err != nil {
+			return b.err
+		}
+		result, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, updated_at = ? WHERE id = ?",
+			o.Name, o.Slug, bun.Safe(b.buf), at(o.UpdatedAt), o.ID)
+		if err != nil {
+			return s.takenBy(err, op, o.Slug, "another organization has this slug")
+		}
+		return affected(result, missing("organization", o.ID))
+	})
+}
+
+// affected gives instead when a statement met no row.
+func affected(result sql.Result, instead error) error {
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return instead
+}
+
+// emptied lists the tables in an order in which their rows can go: what refers to a table before it.
+var emptied = []string{"service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
+	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
+	"device_tags", "device_hardware_ids", "devices", "device_services"}
+
+// DeleteOrganization removes an organization and everything in it.
+func (s *Store) DeleteOrganization(ctx context.Context, id string) error {
+	return s.write(ctx, "delete an organization", id, func(tx bun.Conn) error {
+		var found word
+		if err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE id = ?"+s.dialect.Lock(), id).Scan(&found); err != nil {
+			return noRow(err, missing("organization", id))
+		}
+		for _, table := range emptied {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE organization_id = ?", id); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM organizations WHERE id = ?", id)
+		return err
+	})
+}
+
+// Organizations lists all, by slug.
+func (s *Store) Organizations(ctx context.Context) ([]tandem.Organization, error) {
+	return s.organizations(ctx, "list organizations", "ORDER BY slug")
+}
+
+// Organization finds one by id, else by slug.
+func (s *Store) Organization(ctx context.Context, idOrSlug string) (tandem.Organization, error) {
+	const op = "find an organization"
+	if err := checkText(idOrSlug); err != nil {
+		return tandem.Organization{}, s.fail(op, err)
+	}
+	found, err := s.organizations(ctx, op, "WHERE id = ? OR slug = ? ORDER BY id <> ? LIMIT 1", idOrSlug, idOrSlug, idOrSlug)
+	if err == nil && len(found) == 0 {
+		err = s.fail(op, missing("organization", idOrSlug).WithHint("`tandem org list` shows which there are"))
+	}
+	if err != nil {
+		return tandem.Organization{}, err
+	}
+	return found[0], nil
+}
+
+func (s *Store) organizations(ctx context.Context, op, tail string, args ...any) (found []tandem.Organization, err error) {
+	err = s.read(ctx, op, everyOrganization, func(tx bun.Conn) error {
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			o := tandem.Organization{}
+			var settings word
+			var created, updated stamp
+			if err := rows.Scan(&o.ID, &o.Name, &o.Slug, &settings, &created, &updated); err != nil {
+				return err
+			}
+			o.CreatedAt, o.UpdatedAt = created.Time, updated.Time
+			found = append(found, o)
+			return settings.decode(&found[len(found)-1].Settings)
+		}, "SELECT "+organizationRead+" FROM organizations "+tail, args...)
+	})
+	return found, err
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+const runRead = `r.id, r.service_id, r.operation, r.trigger, r.device_id, r.status, r.forced, r.processed, r.successful, r.failed, r.conflicts,
+	r.local_created, r.local_updated, r.local_deleted, r.remote_created, r.remote_updated, r.remote_deleted,
+	r.details, r.plan_id, r.reverts, r.error, r.started_at, r.completed_at, r.duration_ms, r.created_by, r.created_at`
+
+// Run reads one.
+func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err error) {
+	err = s.read(ctx, "find a run", org, func(tx bun.Conn) error {
+		found, err := scanRuns(ctx, tx, org, "SELECT "+runRead+" FROM golioth_sync_log AS r WHERE r.organization_id = ? AND r.id = ?", org, id)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return missing("run", id)
+		}
+		run = found[0]
+		return nil
+	})
+	return run, err
+}
+
+// Runs lists runs, newest first, and counts all matches.
+func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, total int, err error) {
+	f := &filter{}
+	f.add("r.organization_id = ?", org)
+	f.equal("r.service_id", q.ServiceID)
+	f.equal("r.status", string(q.Status))
+	f.equal("r.operation", string(q.Operation))
+	err = s.read(ctx, "list runs", org, func(tx bun.Conn) error {
+		if total, err = f.count(ctx, tx, "golioth_sync_log AS r"); err != nil {
+			return err
+		}
+		text, args := f.page(runRead, "golioth_sync_log AS r", "r.created_at DESC, r.id DESC", q.Page)
+		found, err = scanRuns(ctx, tx, org, text, args...)
+		return err
+	})
+	return found, total, err
+}
+
+func scanRuns(ctx context.Context, tx bun.Conn, org, text string, args ...any) (found []tandem.Run, err error) {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		r := tandem.Run{OrganizationID: org}
+		var device, details, plan, reverts, failure, by word
+		var started, completed, created stamp
+		if err := rows.Scan(&r.ID, &r.ServiceID, &r.Operation, &r.Trigger, &device, &r.Status, &r.Forced,
+			&r.Summary.Processed, &r.Summary.Successful, &r.Summary.Failed, &r.Summary.Conflicts,
+			&r.Summary.Local.Created, &r.Summary.Local.Updated, &r.Summary.Local.Deleted,
+			&r.Summary.Remote.Created, &r.Summary.Remote.Updated, &r.Summary.Remote.Deleted,
+			&details, &plan, &reverts, &failure, &started, &completed, &r.DurationMS, &by, &created); err != nil {
+			return err
+		}
+		r.DeviceID, r.PlanID, r.Reverts, r.Error, r.CreatedBy = string(device), string(plan), string(reverts), string(failure), string(by)
+		r.Details, r.StartedAt, r.CompletedAt, r.CreatedAt = details.raw(), started.ptr(), completed.ptr(), created.Time
+		found = append(found, r)
+		return nil
+	}, text, args...)
+	return found, err
+}
+
+const changeRead = "e.side, e.action, e.device_id, e.external_device_id, e.device_name, e.field, e.before, e.after, e.note"
+
+const entryRead = "e.id, e.run_id, e.service_id, " + changeRead + ", e.outcome, e.code, e.error, e.created_at"
+
+// changeScan is where changeRead is scanned to.
+type changeScan struct{ side, action, device, external, name, field, before, after, note word }
+
+func (c *changeScan) targets() []any {
+	return []any{&c.side, &c.action, &c.device, &c.external, &c.name, &c.field, &c.before, &c.after, &c.note}
+}
+
+func (c *changeScan) change() tandem.Change {
+	return tandem.Change{Side: tandem.Side(c.side), Action: tandem.Action(c.action), DeviceID: string(c.device), ExternalDeviceID: string(c.external),
+		DeviceName: string(c.name), Path: tandem.Path(c.field), Before: c.before.raw(), After: c.after.raw(), Note: string(c.note)}
+}
+
+// Entries lists entries, oldest first, and counts all matches.
+func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (found []tandem.Entry, total int, err error) {
+	f := &filter{}
+	f.add("e.organization_id = ?", org)
+	f.equal("e.run_id", q.RunID)
+	f.equal("e.device_id", q.DeviceID)
+	f.equal("e.field", string(q.Path))
+	f.equal("e.side", string(q.Side))
+	f.equal("e.action", string(q.Action))
+	f.equal("e.outcome", string(q.Outcome))
+	if q.Outcome != "" && q.Outcome != tandem.OutcomeDone {
+		f.add("e.outcome <> 'done'") // as the partial index says it
+	}
+	f.contains(q.Search, "LOWER(e.device_name)", "LOWER(e.error)")
+	err = s.read(ctx, "list entries", org, func(tx bun.Conn) error {
+		if total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e"); err != nil {
+			return err
+		}
+		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", "e.created_at, e.id", q.Page)
+		found, err = scanEntries(ctx, tx, org, text, args...)
+		return err
+	})
+	return found, total, err
+}
+
+func scanEntries(ctx context.Context, tx bun.Conn, org, text string, args ...any) (found []tandem.Entry, err error) {
+	var id, run, service, outcome, code, failure word
+	var created stamp
+	c := changeScan{}
+	targets := append(append([]any{&id, &run, &service}, c.targets()...), &outcome, &code, &failure, &created)
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		found = append(found, tandem.Entry{ID: string(id), OrganizationID: org, RunID: string(run), ServiceID: string(service), Change: c.change(),
+			Outcome: tandem.EntryOutcome(outcome), Code: tandem.Code(code), Error: string(failure), CreatedAt: created.Time})
+		return nil
+	}, text, args...)
+	return found, err
+}
+
+// RequestCancel asks a run to stop at its next batch; Stale when it has ended.
+func (s *Store) RequestCancel(ctx context.Context, org, run string) error {
+	return s.write(ctx, "cancel a run", org, func(tx bun.Conn) error {
+		var status word
+		if err := tx.QueryRowContext(ctx, "SELECT status FROM golioth_sync_log WHERE organization_id = ? AND id = ?"+s.dialect.Lock(), org, run).Scan(&status); err != nil {
+			return noRow(err, missing("run", run))
+		}
+		if tandem.RunStatus(status).Ended() {
+			return tandem.Errorf(tandem.Stale, "", run, "the run has ended already (%s)", status)
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE golioth_sync_log SET cancel_requested = TRUE WHERE organization_id = ? AND id = ?", org, run)
+		return err
+	})
+}
+
+// CancelRequested is what the run looks at.
+func (s *Store) CancelRequested(ctx context.Context, org, run string) (asked bool, err error) {
+	err = s.read(ctx, "look whether a run was canceled", org, func(tx bun.Conn) error {
+		return noRow(tx.QueryRowContext(ctx, "SELECT cancel_requested FROM golioth_sync_log WHERE organization_id = ? AND id = ?", org, run).Scan(&asked),
+			missing("run", run))
+	})
+	return asked, err
+}

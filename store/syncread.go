@@ -1,0 +1,280 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+// linkedFrom joins an assignment with its device.
+const linkedFrom = `SELECT ` + assignmentRead + `, ` + deviceRead + ` FROM device_service_assignments AS a
+	JOIN devices AS d ON d.organization_id = a.organization_id AND d.id = a.device_id
+	WHERE a.organization_id = ? AND a.service_id = ? AND `
+
+// LinkedByExternal gives the assignments of some remote ids, unlinked ones and those of tombstones too, in no order.
+func (s *Store) LinkedByExternal(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error) {
+	return s.linked(ctx, org, service, "a.external_device_id IN ?", externalIDs)
+}
+
+// LinkedByDevice gives the same for some devices.
+func (s *Store) LinkedByDevice(ctx context.Context, org, service string, deviceIDs []string) ([]tandem.Linked, error) {
+	return s.linked(ctx, org, service, "a.device_id IN ?", deviceIDs)
+}
+
+func (s *Store) linked(ctx context.Context, org, service, where string, ids []string) (found []tandem.Linked, err error) {
+	err = s.read(ctx, "read linked devices", org, func(tx bun.Conn) error {
+		return inChunks(ids, 2*chunk, func(list bun.Safe) error {
+			rows, err := tx.QueryContext(ctx, linkedFrom+where, org, service, list)
+			if err != nil {
+				return err
+			}
+			some, err := scanLinked(org, min(len(ids), 2*chunk), rows)
+			if found == nil {
+				found = some
+			} else {
+				found = append(found, some...)
+			}
+			return err
+		})
+	})
+	return found, err
+}
+
+// LinkedIDs walks the enabled, not unlinked assignments in order of external id, after the given one.
+func (s *Store) LinkedIDs(ctx context.Context, org, service, after string, limit int) ([]tandem.LinkedID, error) {
+	return s.linkedIDs(ctx, org, `SELECT device_id, external_device_id, state_read_at FROM device_service_assignments
+		WHERE organization_id = ? AND service_id = ? AND external_device_id > ? AND sync_enabled = TRUE AND sync_status <> 'unlinked'
+		ORDER BY external_device_id LIMIT ?`, org, service, after, limit)
+}
+
+// StateUnread gives linked devices whose state was least recently read, never-read ones first.
+func (s *Store) StateUnread(ctx context.Context, org, service string, limit int) ([]tandem.LinkedID, error) {
+	return s.linkedIDs(ctx, org, `SELECT device_id, external_device_id, state_read_at FROM device_service_assignments
+		WHERE organization_id = ? AND service_id = ? AND sync_enabled = TRUE AND sync_status <> 'unlinked'
+		ORDER BY state_read_at ASC NULLS FIRST, external_device_id LIMIT ?`, org, service, limit)
+}
+
+func (s *Store) linkedIDs(ctx context.Context, org, text string, args ...any) (found []tandem.LinkedID, err error) {
+	err = s.read(ctx, "walk linked devices", org, func(tx bun.Conn) error {
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			id := tandem.LinkedID{}
+			var read stamp
+			if err := rows.Scan(&id.DeviceID, &id.ExternalDeviceID, &read); err != nil {
+				return err
+			}
+			id.StateReadAt = read.ptr()
+			found = append(found, id)
+			return nil
+		}, text, args...)
+	})
+	return found, err
+}
+
+// LinkedCount counts what LinkedIDs walks.
+func (s *Store) LinkedCount(ctx context.Context, org, service string) (int, error) {
+	return s.countRows(ctx, "count linked devices", org, `SELECT COUNT(*) FROM device_service_assignments
+		WHERE organization_id = ? AND service_id = ? AND sync_enabled = TRUE AND sync_status <> 'unlinked'`, org, service)
+}
+
+func (s *Store) countRows(ctx context.Context, op, org, text string, args ...any) (n int, err error) {
+	err = s.read(ctx, op, org, func(tx bun.Conn) error { return tx.QueryRowContext(ctx, text, args...).Scan(&n) })
+	return n, err
+}
+
+// LocalOnly walks live devices without any assignment on the service, by device id after the given one.
+func (s *Store) LocalOnly(ctx context.Context, org, service, after string, limit int) ([]tandem.Device, error) {
+	return s.findDevices(ctx, "walk devices that are not linked", org, `d.id > ? AND d.deleted_at IS NULL AND NOT EXISTS (
+		SELECT 1 FROM device_service_assignments AS a WHERE a.organization_id = d.organization_id AND a.device_id = d.id AND a.service_id = ?)
+		ORDER BY d.id LIMIT ?`, after, service, limit)
+}
+
+// Candidates gives the devices, tombstones too, that share a hardware id, ignoring case, with a probe, or whose name
+// or device_id equals its name, ignoring case, each with its assignment on the service if any; by device id.
+func (s *Store) Candidates(ctx context.Context, org, service string, probes []tandem.Probe) (found []tandem.Candidate, err error) {
+	var names, hardwareIDs []string
+	for _, p := range probes {
+		if p.Name != "" {
+			names = append(names, fold(p.Name))
+		}
+		for _, id := range p.HardwareIDs {
+			hardwareIDs = append(hardwareIDs, fold(id))
+		}
+	}
+	err = s.read(ctx, "find candidates", org, func(tx bun.Conn) error {
+		ids, err := s.candidateIDs(ctx, tx, org, names, hardwareIDs)
+		if err != nil {
+			return err
+		}
+		return inChunks(ids, 2*chunk, func(list bun.Safe) error {
+			return s.candidates(ctx, tx, org, service, list, &found)
+		})
+	})
+	return found, err
+}
+
+// candidateIDs gives the ids of devices that share a folded name or hardware id, sorted.
+func (s *Store) candidateIDs(ctx context.Context, tx bun.Conn, org string, names, hardwareIDs []string) (ids []string, err error) {
+	collect := func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}
+	for _, look := range []struct {
+		text   string
+		values []string
+	}{
+		{"SELECT device_id FROM device_hardware_ids WHERE organization_id = ? AND folded_id IN ?", hardwareIDs},
+		{"SELECT id FROM devices WHERE organization_id = ? AND name_folded IN ?", names},
+		{"SELECT id FROM devices WHERE organization_id = ? AND device_id_folded IN ?", names},
+	} {
+		if err := inChunks(look.values, 2*chunk, func(list bun.Safe) error {
+			return query(ctx, tx, collect, look.text, org, list)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+func (s *Store) candidates(ctx context.Context, tx bun.Conn, org, service string, ids bun.Safe, found *[]tandem.Candidate) error {
+	a, d := assignmentScan{}, deviceScan{}
+	targets := append(a.targets(), d.targets()...)
+	return query(ctx, tx, func(rows *sql.Rows) error {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		c := tandem.Candidate{}
+		if err := d.device(org, &c.Device); err != nil {
+			return err
+		}
+		if a.id != "" {
+			c.Assignment = &tandem.Assignment{}
+			if err := a.assignment(org, c.Assignment); err != nil {
+				return err
+			}
+		}
+		*found = append(*found, c)
+		return nil
+	}, "SELECT "+assignmentRead+", "+deviceRead+` FROM devices AS d LEFT JOIN device_service_assignments AS a
+		ON a.organization_id = d.organization_id AND a.device_id = d.id AND a.service_id = ?
+		WHERE d.organization_id = ? AND d.id IN ? ORDER BY d.id`, service, org, ids)
+}
+
+// Intents gives the service's open intents, oldest first.
+func (s *Store) Intents(ctx context.Context, org, service string) (found []tandem.Intent, err error) {
+	err = s.read(ctx, "read intents", org, func(tx bun.Conn) error {
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			n := tandem.Intent{OrganizationID: org, ServiceID: service}
+			var external, changes, create, temporary, conflict word
+			var until, created stamp
+			if err := rows.Scan(&n.ID, &n.RunID, &n.DeviceID, &external, &n.Kind, &changes, &create, &temporary, &conflict, &n.Fence, &until, &created); err != nil {
+				return err
+			}
+			n.ExternalDeviceID, n.Temporary, n.ConflictID = string(external), string(temporary), string(conflict)
+			n.Until, n.CreatedAt = until.Time, created.Time
+			if err := changes.decode(&n.Changes); err != nil {
+				return err
+			}
+			if err := create.decode(&n.Create); err != nil {
+				return err
+			}
+			found = append(found, n)
+			return nil
+		}, `SELECT id, run_id, device_id, external_device_id, kind, changes, create_request, temporary, conflict_id, fence, until, created_at
+			FROM remote_intents WHERE organization_id = ? AND service_id = ? ORDER BY created_at, id`, org, service)
+	})
+	return found, err
+}
+
+// KnownEntities gives the tags, blueprints and cohorts kept of the service, by kind and id.
+func (s *Store) KnownEntities(ctx context.Context, org, service string) (found []tandem.KnownEntity, err error) {
+	err = s.read(ctx, "read tags, blueprints and cohorts", org, func(tx bun.Conn) error {
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			e := tandem.KnownEntity{ServiceID: service}
+			var was word
+			err := rows.Scan(&e.Kind, &e.ID, &e.Name, &was)
+			e.Was = string(was)
+			found = append(found, e)
+			return err
+		}, "SELECT kind, id, name, was FROM remote_entities WHERE organization_id = ? AND service_id = ? ORDER BY kind, id", org, service)
+	})
+	return found, err
+}
+
+// NotLinked lists what the last listing showed that is not linked, by name; ignored ones only when asked.
+func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.NotLinkedFilter) (found []tandem.NotLinked, total int, err error) {
+	f := &filter{}
+	f.add("r.organization_id = ? AND r.service_id = ?", org, service)
+	f.among("r.external_device_id", q.ExternalDeviceIDs)
+	f.contains(q.Search, "r.name_folded")
+	f.equal("r.reason", q.Reason)
+	if !q.Ignored {
+		f.add("r.ignored = FALSE")
+	}
+	err = s.read(ctx, "list remote devices that are not linked", org, func(tx bun.Conn) error {
+		if total, err = f.count(ctx, tx, "remote_devices AS r"); err != nil {
+			return err
+		}
+		text, args := f.page("r.external_device_id, r.name, r.device, r.reason, r.candidates, r.ignored, r.first_seen_at, r.seen_at",
+			"remote_devices AS r", "r.name_folded, r.external_device_id", q.Page)
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			n := tandem.NotLinked{ServiceID: service}
+			var device, candidates word
+			var first, seen stamp
+			if err := rows.Scan(&n.ExternalDeviceID, &n.Name, &device, &n.Reason, &candidates, &n.Ignored, &first, &seen); err != nil {
+				return err
+			}
+			n.FirstSeenAt, n.SeenAt = first.Time, seen.Time
+			if err := candidates.decode(&n.Candidates); err != nil {
+				return err
+			}
+			if err := device.decode(&n.Device); err != nil {
+				return err
+			}
+			found = append(found, n)
+			return nil
+		}, text, args...)
+	})
+	return found, total, err
+}
+
+// RecentChanges gives the newest done create and update entries of the devices over all services, newest first,
+// at most perDevice for each device, path and side.
+func (s *Store) RecentChanges(ctx context.Context, org string, deviceIDs []string, perDevice int) (found []tandem.Entry, err error) {
+	err = s.read(ctx, "read recent changes", org, func(tx bun.Conn) error {
+		return inChunks(deviceIDs, 2*chunk, func(list bun.Safe) error {
+			some, err := scanEntries(ctx, tx, org, `SELECT `+entryRead+` FROM (
+				SELECT *, ROW_NUMBER() OVER (PARTITION BY device_id, field, side ORDER BY created_at DESC, id DESC) AS place
+				FROM golioth_sync_log_entries
+				WHERE organization_id = ? AND device_id IN ? AND device_id IS NOT NULL AND outcome = 'done' AND action IN ('create', 'update')
+			) AS e WHERE e.place <= ? ORDER BY e.created_at DESC, e.id DESC`, org, list, perDevice)
+			found = append(found, some...)
+			return err
+		})
+	})
+	if len(deviceIDs) > 2*chunk {
+		slices.SortStableFunc(found, func(a, b tandem.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	}
+	return found, err
+}
+
+// Removals counts the done delete, unlink and recreate entries of the service since an instant (S18).
+func (s *Store) Removals(ctx context.Context, org, service string, since time.Time) (int, error) {
+	return s.countRows(ctx, "count removals", org, `SELECT COUNT(*) FROM golioth_sync_log_entries
+		WHERE organization_id = ? AND service_id = ? AND created_at >= ? AND outcome = 'done' AND action IN ('delete', 'unlink', 'recreate')`,
+		org, service, at(since))
+}
+
+// Rollouts counts the done remote updates of enabled and cohort of the service since an instant (S18).
+func (s *Store) Rollouts(ctx context.Context, org, service string, since time.Time) (int, error) {
+	return s.countRows(ctx, "count rollouts", org, `SELECT COUNT(*) FROM golioth_sync_log_entries
+		WHERE organization_id = ? AND service_id = ? AND created_at >= ? AND outcome = 'done' AND side = 'remote' AND action = 'update' AND field IN ('enabled', 'cohort')`,
+		org, service, at(since))
+}
