@@ -89,12 +89,8 @@ func (u *unit) same(a, b any) bool {
 	return a == b
 }
 
-// agree moves the base to a value that both sides have. One that already says so is kept, spelling included.
-func (u *unit) agree(v any) {
-	if !u.based || !u.same(u.bl, v) || !u.same(u.br, v) {
-		u.based, u.bl, u.br = true, v, v
-	}
-}
+// agree moves the base to a value that both sides have.
+func (u *unit) agree(v any) { u.based, u.bl, u.br = true, v, v }
 
 // fullness orders values without a base: absent, then empty ("" and []; never false or 0), then all others.
 // The fuller side is taken (S4).
