@@ -45,6 +45,8 @@ func TestS6Equal(t *testing.T) {
 		{map[string]string{"a": "x"}, tandem.Map{"a": "x"}, true}, {map[string]int{"a": 1}, map[string]float64{"a": 1}, true},
 		{json.RawMessage(`{"a":1}`), tandem.Map{"a": 1}, true}, {map[string]int{}, nil, true}, {map[string]bool{"a": true}, true, false},
 		{func() {}, nil, false}, {json.RawMessage(`"a"`), "a", true}, {json.RawMessage(`true`), true, true},
+		{json.RawMessage(`{"a":1}`), tandem.Map{"a": 2}, false}, {json.RawMessage(`["a"]`), []any{"b"}, false},
+		{json.RawMessage(`"a"`), "b", false}, {json.RawMessage(`true`), false, false}, {json.RawMessage(`"a"`), []any{"a"}, false},
 	}
 	for _, c := range cases {
 		for _, pair := range [][2]any{{c.a, c.b}, {c.b, c.a}} {
