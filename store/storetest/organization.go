@@ -1,0 +1,67 @@
+package storetest
+
+import (
+	"time"
+
+	"tandem"
+)
+
+var organizationTests = map[string]func(*world){
+	"are created, read, listed and updated": func(w *world) {
+		o, err := w.st.Organization(w.ctx, w.org)
+		w.must(err)
+		bySlug, err := w.st.Organization(w.ctx, o.Slug)
+		w.must(err)
+		w.equal(bySlug, o)
+		o.Name, o.Settings, o.UpdatedAt = "Ünïcode 🚀 'quoted'", map[string]any{"a": []any{"b"}}, w.now.Add(time.Hour)
+		w.must(w.st.UpdateOrganization(w.ctx, o))
+		again, err := w.st.Organization(w.ctx, w.org)
+		w.must(err)
+		w.equal(again, o)
+		w.other()
+		list, err := w.st.Organizations(w.ctx)
+		w.must(err)
+		found := false
+		for i, item := range list {
+			found = found || item.ID == w.org
+			if i > 0 && list[i-1].Slug >= item.Slug {
+				w.Errorf("not by slug: %s before %s", list[i-1].Slug, item.Slug)
+			}
+		}
+		if !found {
+			w.Error("the list lacks one")
+		}
+	},
+	"a slug is taken once": func(w *world) {
+		o, err := w.st.Organization(w.ctx, w.org)
+		w.must(err)
+		b := w.other()
+		w.wantCode(w.st.CreateOrganization(w.ctx, tandem.Organization{ID: w.id(), Name: "x", Slug: o.Slug, CreatedAt: w.now, UpdatedAt: w.now}), tandem.Exists)
+		second, err := w.st.Organization(w.ctx, b.org)
+		w.must(err)
+		second.Slug = o.Slug
+		w.wantCode(w.st.UpdateOrganization(w.ctx, second), tandem.Exists)
+	},
+	"a missing one is not found": func(w *world) {
+		_, err := w.st.Organization(w.ctx, "nobody")
+		w.wantCode(err, tandem.NotFound)
+		w.wantCode(w.st.UpdateOrganization(w.ctx, tandem.Organization{ID: "nobody", Name: "x", Slug: "nobody-at-all", UpdatedAt: w.now}), tandem.NotFound)
+		w.wantCode(w.st.DeleteOrganization(w.ctx, "nobody"), tandem.NotFound)
+	},
+	"deleting removes everything in it and nothing else": func(w *world) {
+		b := w.other()
+		full(w)
+		full(b)
+		before := snapshot(b)
+		w.must(w.st.DeleteOrganization(w.ctx, w.org))
+		_, err := w.st.Organization(w.ctx, w.org)
+		w.wantCode(err, tandem.NotFound)
+		w.must(w.st.CreateOrganization(w.ctx, tandem.Organization{ID: w.org, Name: "again", Slug: "again-" + w.org, CreatedAt: w.now, UpdatedAt: w.now}))
+		if left := snapshot(w); left != emptySnapshot(w) {
+			w.Errorf("left behind: %s", left)
+		}
+		if after := snapshot(b); after != before {
+			w.Errorf("another organization changed: %s", diff(after, before))
+		}
+	},
+}
