@@ -194,6 +194,8 @@ func (c *Client) failure(k *call, err error) error {
 		return fail(tandem.Unavailable, "the request to %s could not be made", c.host)
 	}
 	switch {
+	case attempt.kind == kindBroken || attempt.kind == kindShape:
+		return attempt.err // Malformed, in words
 	case attempt.kind == kindTooLarge:
 		return fail(tandem.Malformed, "the reply from %s is larger than 16 MiB", c.host).WithHint("check that the base URL %s is Golioth's", c.base)
 	case k.write && attempt.kind == kindTimeout:
@@ -253,6 +255,8 @@ func networkProblem(err error, host string) problem {
 	switch {
 	case errors.As(err, &attempt) && attempt.kind == kindTimeout:
 		return problem{"no answer from " + host + " in time", "try again later"}
+	case errors.As(err, &attempt) && attempt.kind == kindBroken:
+		return problem{"the reply from " + host + " could not be read", "try again later"}
 	case errors.As(err, &dns):
 		return problem{"the host " + host + " was not found", "check the base URL's host name and this machine's DNS"}
 	case errors.Is(err, syscall.ECONNREFUSED):

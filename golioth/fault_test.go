@@ -78,6 +78,8 @@ func TestS30ReadsAreRetried(t *testing.T) {
 		"reset":     reset,
 		"truncated": truncated,
 		"silence":   silent,
+		"damaged":   status(200, `{"data":{"id":"a1",,}}`),
+		"cut short": status(200, `{"data":{"id":"a1"`),
 		"slow drip": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				if _, err := io.WriteString(w, " "); err != nil {
@@ -102,6 +104,22 @@ func TestS30ReadsAreRetried(t *testing.T) {
 				t.Errorf("asked %d times", a.asked())
 			}
 		})
+	}
+}
+
+// A body that is no JSON may have been damaged on its way; one of another shape is how this service speaks.
+func TestS30DamagedPagesAreRead(t *testing.T) {
+	a := &answers{replies: []func(http.ResponseWriter, *http.Request){status(200, `{"list":[{"id":`), status(200, wirePage(0, 100, 1, bare))}}
+	if _, devices, err := list(t, serve(t, a.handle), tandem.RemoteListing{}); err != nil || devices != 1 || a.asked() != 2 {
+		t.Errorf("%d devices, asked %d times, %v", devices, a.asked(), err)
+	}
+	for _, body := range []string{`<html></html>`, `{"result":{}}`, `[]`} {
+		a := &answers{replies: []func(http.ResponseWriter, *http.Request){status(200, body)}}
+		_, err := serve(t, a.handle).Device(soon(t), goodID)
+		wants(t, err, tandem.Malformed)
+		if a.asked() != 1 {
+			t.Errorf("%s: asked %d times", body, a.asked())
+		}
 	}
 }
 

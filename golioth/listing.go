@@ -28,17 +28,18 @@ func (c *Client) Devices(ctx context.Context, listing tandem.RemoteListing) iter
 		}
 		filters := listingQuery(listing)
 		get := func(ctx context.Context, number int) (page[tandem.RemoteDevice], error) {
-			k := &call{op: op, thing: fmt.Sprintf("page %d", number), method: http.MethodGet, path: c.under("devices"),
-				query: paged(filters, number, perPage), subject: aboutCollection}
+			k := &call{op: op, thing: fmt.Sprintf("the device list of %s, page %d", c.project, number), method: http.MethodGet,
+				path: c.under("devices"), query: paged(filters, number, perPage), subject: aboutCollection}
+			var p devicePage
+			k.parse = func(r *reply) (err error) {
+				p, err = decodePage(r.text)
+				return err
+			}
 			r, err := c.send(ctx, k)
 			if err != nil {
 				return page[tandem.RemoteDevice]{}, err
 			}
 			defer r.free()
-			p, err := decodePage(r.text)
-			if err != nil {
-				return page[tandem.RemoteDevice]{}, c.malformed(k, r, err)
-			}
 			size, err := c.checkPage(k, r, numbers{p.number, p.perPage, p.total}, number, perPage, len(p.devices))
 			return page[tandem.RemoteDevice]{number: number, perPage: size, total: p.total, items: p.devices, now: r.date()}, err
 		}
@@ -130,15 +131,17 @@ func listAll[T any](ctx context.Context, c *Client, op, path string, one func(js
 
 // listPage sends a call for one page of MaxPerPage and reads its items by one.
 func listPage[T any](ctx context.Context, c *Client, k *call, number int, one func(json.RawMessage) (T, error)) (page[T], error) {
+	var raw []json.RawMessage
+	var said numbers
+	k.parse = func(r *reply) (err error) {
+		raw, said, err = decodeList(r.text)
+		return err
+	}
 	r, err := c.send(ctx, k)
 	if err != nil {
 		return page[T]{}, err
 	}
 	defer r.free()
-	raw, said, err := decodeList(r.text)
-	if err != nil {
-		return page[T]{}, c.malformed(k, r, err)
-	}
 	size, err := c.checkPage(k, r, said, number, MaxPerPage, len(raw))
 	if err != nil {
 		return page[T]{}, err

@@ -27,6 +27,9 @@ type call struct {
 	write   bool   // sent once, never again
 	subject subject
 	timeout time.Duration // 0 means the client's
+	// parse takes in a reply of status 200 to 299 where it was fetched; nil for a write, whose reply is taken in
+	// after it. It runs again when a read is, and must then start afresh.
+	parse func(*reply) error
 
 	sent atomic.Bool // a request left, or may have
 	last atomic.Pointer[reply]
@@ -81,6 +84,8 @@ const (
 	kindTimeout                     // no whole reply in time
 	kindCut                         // the body ended early
 	kindTooLarge                    // the body passed MaxBody
+	kindBroken                      // the body is no JSON, though it came whole
+	kindShape                       // the body is JSON, or a web page, but not what was asked for
 )
 
 func (e *attemptError) Error() string { return e.err.Error() }
@@ -92,7 +97,13 @@ func passing(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	return e.kind == kindTimeout || e.kind == kindCut || e.kind == kindNetwork && !permanent(e.err)
+	switch e.kind {
+	case kindTimeout, kindCut, kindBroken:
+		return true
+	case kindNetwork:
+		return !permanent(e.err)
+	}
+	return false // such as a reply of another shape: that is how this service speaks
 }
 
 // send does a call and gives a reply of status 200 to 299; the caller frees it. Other errors are *tandem.Error.
@@ -173,7 +184,22 @@ func (c *Client) attempt(caller, ctx context.Context, k *call) (*reply, error) {
 		c.lastFailure.Store(&text)
 	}
 	k.last.Store(r)
+	if k.parse != nil && r.status >= 200 && r.status <= 299 {
+		if err := k.parse(r); err != nil {
+			defer r.free()
+			return nil, c.note(&attemptError{parseFailure(r, err), c.malformed(k, r, err)})
+		}
+	}
 	return r, nil
+}
+
+// parseFailure tells a body that was damaged on its way, and may come whole the next time, from one of another shape.
+func parseFailure(r *reply, err error) attemptKind {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && !html(r) {
+		return kindBroken
+	}
+	return kindShape
 }
 
 // attemptFailure wraps an attempt's error; the caller's own end of patience stays what it is.
@@ -222,23 +248,23 @@ func read(response *http.Response) (*reply, error) {
 	return r, nil
 }
 
-// decode reads a reply's JSON into v and frees the reply. A body of another shape is Malformed.
-func (c *Client) decode(k *call, r *reply, v any) error {
-	defer r.free()
-	if err := json.Unmarshal(r.text, v); err != nil {
-		return c.malformed(k, r, err)
-	}
-	return nil
-}
-
-// do sends a call and decodes the reply into v.
+// do sends a call and decodes the reply into v. A body of another shape is Malformed.
 func (c *Client) do(ctx context.Context, k *call, v any) (time.Time, error) {
+	parse := func(r *reply) error { return json.Unmarshal(r.text, v) } // leaves v alone when the syntax is wrong
+	if !k.write {
+		k.parse = parse
+	}
 	r, err := c.send(ctx, k)
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := r.date()
-	return now, c.decode(k, r, v)
+	defer r.free()
+	if k.write {
+		if err := parse(r); err != nil {
+			return time.Time{}, c.malformed(k, r, err)
+		}
+	}
+	return r.date(), nil
 }
 
 // encode gives v as JSON. What the client sends always can be encoded, except a caller's own value.
