@@ -4,7 +4,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"tandem/golioth"
 	"tandem/golioth/clienttest"
 	"tandem/golioth/simulator"
 )
@@ -37,7 +39,8 @@ func TestContract(t *testing.T) {
 			}
 			server := httptest.NewServer(s)
 			defer server.Close()
-			clienttest.Run(t, clienttest.Target{BaseURL: server.URL, Project: "demo", Key: key})
+			clienttest.Run(t, clienttest.Target{BaseURL: server.URL, Project: "demo", Key: key,
+				Retry: golioth.Retry{Confirm: time.Millisecond}})
 		})
 	}
 }

@@ -26,6 +26,7 @@ type Target struct {
 	Key       golioth.Secret
 	Budget    tandem.Budget     // nil for no limit
 	Transport http.RoundTripper // nil for the client's own
+	Retry     golioth.Retry     // zero for what is right for a real service
 	// Settle is how long a write may take to show; 0 means 10 s. LightDB State is known to lag.
 	Settle time.Duration
 }
@@ -63,7 +64,8 @@ func Run(t *testing.T, target Target) {
 
 func newClient(t *testing.T, target Target) *golioth.Client {
 	t.Helper()
-	c, err := golioth.New(golioth.Options{BaseURL: target.BaseURL, Project: target.Project, Key: target.Key, Budget: target.Budget, Transport: target.Transport})
+	c, err := golioth.New(golioth.Options{BaseURL: target.BaseURL, Project: target.Project, Key: target.Key, Budget: target.Budget,
+		Transport: target.Transport, Retry: target.Retry})
 	if err != nil {
 		t.Fatal(err)
 	}
