@@ -6,6 +6,7 @@ package syncer
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"tandem"
 )
@@ -20,6 +21,12 @@ type Engine struct {
 	// Holder names this process in leases; unique over all processes.
 	Holder string
 	Log    *slog.Logger
+	// LeaseTTL is how long a dead process keeps a service from others (S19); 0 means DefaultLeaseTTL.
+	// WriteTimeout is after how long a remote write has certainly ended; 0 means DefaultWriteTimeout.
+	// The first must be the longer by a good margin.
+	LeaseTTL, WriteTimeout time.Duration
+	// Settle is within what time of our own write reading the value from before it is not an edit (S6); 0 means DefaultSettle.
+	SettleWindow time.Duration
 }
 
 // Missing says on which sides a run creates what is missing there; "" leaves it to the service's settings.

@@ -1,0 +1,215 @@
+package syncer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"tandem"
+	"tandem/merge"
+)
+
+// allowed is a stored plan that is being applied: only its rows are done, and only while both sides
+// are as it found them (S27).
+type allowed struct {
+	plan tandem.Plan
+	mu   sync.Mutex
+	rows map[string][]tandem.Change // by remote id or device id
+	done *tally
+}
+
+// loadAllowed takes the plan that the request names: open, untouched, of this service's present settings.
+func (r *run) loadAllowed(ctx context.Context) error {
+	if r.req.PlanID == "" {
+		return nil
+	}
+	plan, err := r.e.Store.Plan(ctx, r.org, r.req.PlanID)
+	if err != nil {
+		return err
+	}
+	void := func(why, hint string) error {
+		return tandem.Errorf(tandem.Stale, "sync", plan.ID, "the plan cannot be applied: %s", why).WithHint("%s", hint)
+	}
+	switch {
+	case plan.ServiceID != r.service.ID:
+		return void("it was made for another service", "name the service it was made for")
+	case plan.Status != tandem.PlanOpen:
+		return void("it was "+string(plan.Status)+" already", "a plan is used once; make a new one with --dry-run --save")
+	case plan.ConfigPrint != Fingerprint(&r.service.Config):
+		return void("the service's settings changed since it was made", "make a new one with --dry-run --save")
+	}
+	sum := sha256.New()
+	count := 0
+	for offset := 0; ; {
+		rows, err := r.e.Store.PlanRows(ctx, r.org, plan.ID, offset, 1000)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if err := hashRow(sum, &rows[i]); err != nil {
+				return err
+			}
+		}
+		if len(rows) == 0 {
+			break
+		}
+		offset, count = offset+len(rows), count+len(rows)
+	}
+	if count != plan.Rows || hex.EncodeToString(sum.Sum(nil)) != plan.Checksum {
+		return void("its rows are not the ones that were stored", "make a new one with --dry-run --save")
+	}
+	if err := r.e.Store.ClosePlan(ctx, r.org, plan.ID, tandem.PlanUsed, r.now()); err != nil {
+		return err
+	}
+	r.req.Operation, r.record.Operation = plan.Operation, plan.Operation
+	r.policy.Direction = tandem.Direction(plan.Operation)
+	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
+	r.allow = &allowed{plan: plan, rows: map[string][]tandem.Change{}, done: newTally()}
+	return nil
+}
+
+// rowKey is what makes two changes the same row.
+func rowKey(c *tandem.Change) string {
+	id := c.ExternalDeviceID
+	if id == "" {
+		id = c.DeviceID
+	}
+	return string(c.Side) + "\x00" + string(c.Action) + "\x00" + id + "\x00" + string(c.Path)
+}
+
+// doable reports whether a row is something a run does, rather than something it tells.
+func doable(c *tandem.Change) bool {
+	switch c.Action {
+	case tandem.ActCreate, tandem.ActUpdate, tandem.ActDelete, tandem.ActLink, tandem.ActUnlink, tandem.ActRecreate:
+		return true
+	case tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
+	}
+	return false
+}
+
+// load brings the rows about some devices into memory, and lets go of earlier ones.
+func (a *allowed) load(ctx context.Context, r *run, deviceIDs, externalIDs []string) error {
+	rows, err := r.e.Store.PlanRowsOf(ctx, r.org, a.plan.ID, deviceIDs, externalIDs)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.rows) > 20*batchSize {
+		a.rows = map[string][]tandem.Change{}
+	}
+	for _, id := range append(append([]string{}, deviceIDs...), externalIDs...) {
+		a.rows[id] = nil
+	}
+	for _, row := range rows {
+		for _, id := range []string{row.DeviceID, row.ExternalDeviceID} {
+			if id != "" {
+				a.rows[id] = append(a.rows[id], row)
+			}
+		}
+	}
+	return nil
+}
+
+// has reports whether a change is one of the plan's rows, with the same values, and notes it as done.
+func (a *allowed) has(c *tandem.Change) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := rowKey(c)
+	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
+		for i := range a.rows[id] {
+			row := &a.rows[id][i]
+			if rowKey(row) == key && merge.Equal(decode(row.Before), decode(c.Before)) && merge.Equal(decode(row.After), decode(c.After)) {
+				a.done.add(key)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// allows reports whether a change about a whole device may be made; always without a plan.
+func (r *run) allows(c tandem.Change) bool {
+	if r.allow == nil {
+		return true
+	}
+	var devices, externals []string
+	if c.DeviceID != "" {
+		devices = []string{c.DeviceID}
+	}
+	if c.ExternalDeviceID != "" {
+		externals = []string{c.ExternalDeviceID}
+	}
+	if err := r.allow.load(context.Background(), r, devices, externals); err != nil {
+		r.warn(err.Error())
+		return false
+	}
+	return r.allow.has(&c)
+}
+
+// limitAllowed freezes what the plan does not hold, and merges again without it.
+func (r *run) limitAllowed(ctx context.Context, decided []decision) error {
+	if r.allow == nil || len(decided) == 0 {
+		return nil
+	}
+	var externals []string
+	for i := range decided {
+		externals = append(externals, decided[i].linked.Assignment.ExternalDeviceID)
+	}
+	if err := r.allow.load(ctx, r, nil, externals); err != nil {
+		return err
+	}
+	for i := range decided {
+		d := &decided[i]
+		hold := map[tandem.Path]merge.Hold{}
+		for k, list := range [][]merge.Edit{d.local, d.send} {
+			for _, e := range list {
+				c := about(&d.linked)
+				c.Side, c.Action, c.Path, c.Before, c.After = []tandem.Side{tandem.LocalSide, tandem.RemoteSide}[k], tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
+				if !r.allow.has(&c) {
+					hold[e.Path] = merge.Frozen
+				}
+			}
+		}
+		if len(hold) > 0 {
+			*d = r.decide(d.linked, d.remote, d.open, hold)
+		}
+	}
+	return nil
+}
+
+// limitAllowedOne does the same for one decision.
+func (r *run) limitAllowedOne(d *decision) error {
+	list := []decision{*d}
+	err := r.limitAllowed(context.Background(), list)
+	*d = list[0]
+	return err
+}
+
+// nameLeftOut records the plan's rows that were not done, because something moved since (S27).
+func (r *run) nameLeftOut(ctx context.Context) error {
+	if r.allow == nil {
+		return nil
+	}
+	for offset := 0; ; {
+		rows, err := r.e.Store.PlanRows(ctx, r.org, r.allow.plan.ID, offset, batchSize)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		offset += len(rows)
+		p := &piece{}
+		for i := range rows {
+			if !doable(&rows[i]) || r.allow.done.count(rowKey(&rows[i])) > 0 {
+				continue
+			}
+			e := r.entry(rows[i], tandem.OutcomeMoved)
+			e.Error = "something changed here or on the service since the plan was made; this change was left out"
+			p.changes.Entries = append(p.changes.Entries, e)
+			p.counts.Failed++
+		}
+		if _, err := r.commit(ctx, []*piece{p}); err != nil {
+			return err
+		}
+	}
+}

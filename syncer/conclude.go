@@ -1,0 +1,314 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"tandem"
+	"tandem/merge"
+)
+
+// effect is what a remote device shows of one change of an intent (S24).
+type effect uint8
+
+const (
+	untouched effect = iota // remote = before
+	applied                 // remote = after
+	foreign                 // neither: someone else wrote it too
+	unread                  // its value was not read
+)
+
+// effectOf compares one change with what the remote holds now. A set counts by what was added and removed.
+func effectOf(c *tandem.Change, now reading) effect {
+	f, ok := c.Path.Field()
+	if !ok || !now.shared.Known.Has(f) {
+		return unread
+	}
+	v, _ := merge.Value(now.shared, c.Path)
+	before, after := decode(c.Before), decode(c.After)
+	if f == tandem.FieldTags || f == tandem.FieldHardwareIDs {
+		have, was, want := toStrings(v), toStrings(before), toStrings(after)
+		hits, misses := 0, 0
+		for _, x := range want {
+			if !slices.Contains(was, x) {
+				count(slices.Contains(have, x), &hits, &misses)
+			}
+		}
+		for _, x := range was {
+			if !slices.Contains(want, x) {
+				count(!slices.Contains(have, x), &hits, &misses)
+			}
+		}
+		if misses == 0 {
+			return applied
+		}
+		return untouched // what is missing, the next merge adds or removes again (S2)
+	}
+	switch {
+	case same(c.Path, v, after):
+		return applied
+	case same(c.Path, v, before):
+		return untouched
+	}
+	return foreign
+}
+
+func count(yes bool, hits, misses *int) {
+	if yes {
+		*hits++
+	} else {
+		*misses++
+	}
+}
+
+// showsEffect reports whether any of the write's changes can be seen at the remote.
+func (r *run) showsEffect(after *writeResult) bool {
+	return slices.ContainsFunc(after.intent.Changes, func(c tandem.Change) bool {
+		e := effectOf(&c, *after.reply)
+		return e == applied || e == foreign
+	})
+}
+
+// conclude records what a remote write did: its entries, the base it moves, and whatever else its
+// reply shows (S23). The intent goes in the same transaction.
+func (r *run) conclude(ctx context.Context, w *work, c *committer, after writeResult) error {
+	if after.reply == nil {
+		return r.concludeRefused(ctx, w, c, after)
+	}
+	for try := 1; ; try++ {
+		p, err := r.concluded(&after)
+		if err != nil {
+			return err
+		}
+		err = c.put(p)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		again, err := r.e.Store.LinkedByDevice(context.WithoutCancel(ctx), r.org, r.service.ID, []string{after.linked.Device.ID})
+		if err != nil || len(again) == 0 {
+			return err
+		}
+		if try > 10*tries {
+			return errMoved // the intent stays; the next run settles it
+		}
+		after.linked = again[0]
+	}
+}
+
+// concluded makes the piece of a write whose outcome the remote shows.
+func (r *run) concluded(after *writeResult) (*piece, error) {
+	l, in := after.linked, &after.intent
+	base := l.Assignment.Base
+	over := map[tandem.Path]any{}
+	var entries []tandem.Entry
+	var disputed []tandem.Conflict
+	done, undone := 0, 0
+	sent := map[tandem.Path]bool{}
+	for i := range in.Changes {
+		change := in.Changes[i]
+		change.DeviceName = l.Device.Name
+		switch effectOf(&change, *after.reply) {
+		case applied:
+			done++
+			sent[change.Path] = true
+			base = r.moveBase(base, &change, after.reply)
+			over[change.Path] = decode(change.Before)
+			e := r.entry(change, tandem.OutcomeDone)
+			e.RunID = in.RunID
+			entries = append(entries, e)
+		case untouched, unread:
+			undone++
+			if after.err != nil {
+				entries = append(entries, r.failure(change, after.err))
+			}
+		case foreign:
+			disputed = append(disputed, r.disputed(&l, &change, after))
+		}
+	}
+	l.Assignment.Base = base
+	hold := map[tandem.Path]merge.Hold{}
+	for _, c := range disputed {
+		hold[c.FieldName] = merge.Frozen
+	}
+	open := slices.DeleteFunc(slices.Clone(after.open), func(c tandem.Conflict) bool { return c.ID == in.ConflictID || sent[c.FieldName] })
+	d := r.decide(l, *after.reply, open, hold)
+	p, err := r.piece(&d)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		p = &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
+	}
+	p.counts.Conflicts = 0 // met, and counted, before the write
+	a := l.Assignment
+	if len(p.changes.UpdateAssignments) > 0 {
+		a = p.changes.UpdateAssignments[0]
+	}
+	now := r.now()
+	a.UpdatedAt, a.Error, a.Retries = now, "", 0
+	if done > 0 {
+		a.LastSync, a.WrittenAt, a.WrittenOver = &now, &now, over
+		a.RemoteUpdatedAt = &after.reply.device.UpdatedAt
+		p.counts.Remote.Updated++
+	}
+	if undone > 0 && after.err != nil {
+		a.Status, a.Error, a.Retries = tandem.SyncError, after.err.Error(), l.Assignment.Retries+1
+		p.counts.Failed, p.counts.Successful = 1, -1
+	}
+	if len(disputed) > 0 {
+		a.Status = tandem.SyncConflict
+		p.counts.Conflicts += len(disputed)
+	}
+	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	p.changes.DropIntents = append(p.changes.DropIntents, in.ID)
+	p.changes.PutConflicts = append(p.changes.PutConflicts, disputed...)
+	p.changes.Entries = append(entries, p.changes.Entries...)
+	r.settledBy(after, &d, sent, p)
+	if err := r.settledConflict(after, p, done > 0 && undone == 0 && len(disputed) == 0); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// moveBase moves the base of a confirmed change: a scalar or leaf to what was sent; a set by element,
+// which merging with the reply does.
+func (r *run) moveBase(base tandem.Base, c *tandem.Change, reply *reading) tandem.Base {
+	if f, _ := c.Path.Field(); f == tandem.FieldTags || f == tandem.FieldHardwareIDs {
+		was, _ := merge.Value(base.Remote, c.Path)
+		var kept []string
+		have, want := toStrings(valueOf(reply, c.Path)), toStrings(decode(c.After))
+		for _, x := range toStrings(was) {
+			if slices.Contains(have, x) || slices.Contains(want, x) {
+				kept = append(kept, x)
+			}
+		}
+		for _, x := range want {
+			if slices.Contains(have, x) && !slices.Contains(kept, x) {
+				kept = append(kept, x)
+			}
+		}
+		slices.Sort(kept)
+		return merge.SetBase(base, c.Path, kept, kept)
+	}
+	v := decode(c.After)
+	return merge.SetBase(base, c.Path, v, v)
+}
+
+func valueOf(rd *reading, p tandem.Path) any {
+	v, _ := merge.Value(rd.shared, p)
+	return v
+}
+
+// disputed makes the conflict of a change where the remote shows neither its before nor its after (S24).
+func (r *run) disputed(l *tandem.Linked, change *tandem.Change, after *writeResult) tandem.Conflict {
+	now := r.now()
+	row := tandem.Conflict{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
+		DeviceName: l.Device.Name, ExternalDeviceID: l.Assignment.ExternalDeviceID, Type: tandem.ConcurrentModification,
+		FieldName: change.Path, Status: tandem.ConflictPending, CreatedAt: now}
+	if open := openAt(after.open, change.Path); open != nil {
+		row = *open
+		row.Status = tandem.ConflictPending
+	}
+	local, _ := merge.Value(l.Device.Shared(), change.Path)
+	row.BaseValue, row.LocalValue, row.RemoteValue = change.Before, value(local), value(valueOf(after.reply, change.Path))
+	row.ByHand, row.UpdatedAt = true, now
+	row.Explanation = "a write was under way when this value changed on the service too: it shows neither what was there nor what was sent"
+	return row
+}
+
+// settledBy records the conflicts that a strategy settled by this write, now that it holds (S8).
+func (r *run) settledBy(after *writeResult, d *decision, sent map[tandem.Path]bool, p *piece) {
+	for i := range after.settled {
+		c := &after.settled[i]
+		if c.Settled == "" || !sent[c.Path] {
+			continue
+		}
+		row, _ := r.conflictRow(d, c, openAt(after.open, c.Path))
+		p.changes.PutConflicts = append(p.changes.PutConflicts, row)
+		p.changes.Entries = append(p.changes.Entries, r.conflictEntry(&d.linked, &row))
+	}
+}
+
+// settledConflict ends, or gives back to the person, the conflict that the write was to settle (S10).
+func (r *run) settledConflict(after *writeResult, p *piece, held bool) error {
+	id := after.intent.ConflictID
+	if id == "" {
+		return nil
+	}
+	c, err := r.e.Store.Conflict(context.Background(), r.org, id)
+	if err != nil {
+		return err
+	}
+	if c.Status != tandem.ConflictResolving {
+		return nil
+	}
+	now := r.now()
+	c.UpdatedAt = now
+	if held {
+		c.Status, c.ResolvedAt = tandem.ConflictResolved, &now
+	} else {
+		c.Status, c.ResolvedAt = tandem.ConflictPending, nil
+	}
+	for i := range p.changes.PutConflicts {
+		if p.changes.PutConflicts[i].ID == c.ID {
+			return nil
+		}
+	}
+	p.changes.PutConflicts = append(p.changes.PutConflicts, c)
+	p.changes.Entries = append(p.changes.Entries, r.conflictEntry(&after.linked, &c))
+	return nil
+}
+
+// concludeRefused records that the remote did not take a write. A name that is taken may become free
+// when another rename is through; a refused tag is drift, and the rest is tried without it.
+func (r *run) concludeRefused(ctx context.Context, w *work, c *committer, after writeResult) error {
+	in, l := &after.intent, &after.linked
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
+	if in.Temporary == "" || !tandem.Is(after.err, tandem.Exists) { // a parked device keeps its intent
+		p.changes.DropIntents = []string{in.ID}
+	}
+	retry := errors.Is(after.err, errTagRefused)
+	taken := tandem.Is(after.err, tandem.Exists) && w != nil && hasName(in)
+	if !retry && !taken {
+		for _, change := range in.Changes {
+			p.changes.Entries = append(p.changes.Entries, r.failure(change, after.err))
+		}
+		a := l.Assignment
+		a.Status, a.Error, a.Retries, a.UpdatedAt = tandem.SyncError, after.err.Error(), a.Retries+1, r.now()
+		p.changes.UpdateAssignments = []tandem.Assignment{a}
+		p.counts.Failed, p.counts.Successful = 1, -1
+	}
+	if err := r.settledConflict(&after, p, false); err != nil {
+		return err
+	}
+	if err := c.put(p); err != nil {
+		return err
+	}
+	switch {
+	case retry:
+		return errMoved
+	case taken:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.taken.add(takenName{DeviceID: l.Device.ID, ExternalID: in.ExternalDeviceID, Name: nameOf(in), Error: after.err.Error()})
+	case fatal(after.err):
+		return after.err
+	case tandem.Is(after.err, tandem.NotFound) && w != nil:
+		return r.vanished(ctx, w, c, *l, true)
+	}
+	return nil
+}
+
+func hasName(in *tandem.Intent) bool { return nameOf(in) != "" }
+
+// nameOf gives the name that an intent wants to give.
+func nameOf(in *tandem.Intent) string {
+	for _, c := range in.Changes {
+		if c.Path == "name" {
+			name, _ := decode(c.After).(string)
+			return name
+		}
+	}
+	return ""
+}

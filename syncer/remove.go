@@ -1,0 +1,286 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+
+	"tandem"
+)
+
+// tombstone says what becomes of a remote device whose local one was deleted (S17).
+func (r *run) tombstone(l *tandem.Linked) removal {
+	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink, Side: tandem.LocalSide, Note: "deleted here"}
+	if r.service.Config.DeleteRemote && r.req.Operation != tandem.OpImport {
+		x.Action, x.Side, x.Guarded = tandem.ActDelete, tandem.RemoteSide, true
+	}
+	return x
+}
+
+// removals does what ends links, last of all, or stores it for a person when a guard holds it (S18).
+func (r *run) removals(ctx context.Context, w *work) error {
+	if err := r.guardRemovals(ctx, w, nil); err != nil {
+		return err
+	}
+	if w.removal.count > 0 {
+		r.enter("deleting", w.removal.count)
+		err := r.inParallel(ctx, func(ctx context.Context, c *committer, give func(func() error) error) error {
+			return w.removal.each(batchSize, func(chunk []removal) error {
+				if err := r.border(ctx); err != nil {
+					return err
+				}
+				ids := make([]string, len(chunk))
+				by := map[string]removal{}
+				for i, x := range chunk {
+					ids[i], by[x.DeviceID] = x.DeviceID, x
+				}
+				linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, ids)
+				if err != nil {
+					return err
+				}
+				for _, l := range linked {
+					x := by[l.Device.ID]
+					if err := give(func() error {
+						defer r.advance(1)
+						return r.remove(ctx, w, c, l, x)
+					}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.storeHeld(ctx)
+}
+
+// remove ends one link as decided, after a last look at both sides.
+func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked, x removal) error {
+	change := about(&l)
+	change.Side, change.Action, change.Note = x.Side, x.Action, x.Note
+	change.Before = snapshot(l.Device.Shared())
+	if l.Assignment.Status == tandem.SyncUnlinked || r.frozenByIntent(l.Device.ID) || !r.allows(change) {
+		return nil
+	}
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
+	if l.Device.DeletedAt != nil {
+		p.counts.Processed, p.counts.Successful = 1, 1
+	}
+	if x.Guarded && r.guard.removalsHeld {
+		change.Note = x.Note + "; held back by the guard"
+		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeHeld)}
+		return ignoreMoved(c.put(p))
+	}
+	open, err := r.e.openOf(ctx, r.org, r.service.ID, &l)
+	if err != nil {
+		return err
+	}
+	if openAt(open, "") != nil {
+		p.counts.Conflicts++
+		return ignoreMoved(c.put(p))
+	}
+	switch {
+	case x.Action == tandem.ActDelete && x.Side == tandem.RemoteSide:
+		return r.removeThere(ctx, c, l, x, p, change, open)
+	case x.Action == tandem.ActRecreate:
+		return r.recreate(ctx, w, c, l, change)
+	}
+	r.removeHere(ctx, &l, x, p, change, open)
+	return ignoreMoved(c.put(p))
+}
+
+func ignoreMoved(err error) error {
+	if errors.Is(err, errMoved) {
+		return nil // changed meanwhile: the next run decides anew
+	}
+	return err
+}
+
+// removeHere unlinks, and tombstones or decommissions the local device (S16).
+func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *piece, change tandem.Change, open []tandem.Conflict) {
+	now := r.now()
+	a, d := l.Assignment, l.Device
+	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, now, ""
+	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	if d.DeletedAt == nil {
+		elsewhere := false
+		if x.Action == tandem.ActDelete {
+			on, err := r.e.Store.Assignments(ctx, r.org, []string{d.ID})
+			for _, other := range on {
+				elsewhere = elsewhere || (other.ID != a.ID && other.Status != tandem.SyncUnlinked)
+			}
+			if err != nil || elsewhere {
+				change.Action, change.Note = tandem.ActUnlink, x.Note+"; still linked on another service, so it stays"
+			}
+		}
+		if change.Action == tandem.ActDelete {
+			d.DeletedAt = &now
+			p.counts.Local.Deleted++
+		} else if !elsewhere {
+			d.Lifecycle = tandem.Decommissioned
+			p.counts.Local.Updated++
+		}
+		d.UpdatedAt = now
+		p.changes.UpdateDevices = []tandem.Device{d}
+	}
+	p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+	for _, c := range open {
+		if c.FieldName == "" {
+			continue
+		}
+		c.Status, c.Explanation, c.ResolvedAt, c.UpdatedAt = tandem.ConflictSuperseded, "its device is not linked any more", &now, now
+		p.changes.PutConflicts = append(p.changes.PutConflicts, c)
+	}
+}
+
+// removeThere deletes the remote device of a tombstone, unless it changed since (S17).
+func (r *run) removeThere(ctx context.Context, c *committer, l tandem.Linked, x removal, p *piece, change tandem.Change, open []tandem.Conflict) error {
+	rd, err := r.remote.Device(ctx, l.Assignment.ExternalDeviceID)
+	if tandem.Is(err, tandem.NotFound) {
+		r.removeHere(ctx, &l, x, p, change, open)
+		return ignoreMoved(c.put(p))
+	}
+	if err != nil {
+		return r.perDevice(ctx, &l, err, false)
+	}
+	now := r.read(rd, r.now())
+	if r.state.metadata != "" {
+		if err := r.readStateOf(ctx, &now); err != nil && !tandem.Is(err, tandem.NotFound) {
+			return r.perDevice(ctx, &l, err, false)
+		}
+	}
+	if r.changedThere(&l, now) {
+		r.deviceConflict(p, &l, tandem.DeletedLocally, "it was deleted here, and changed on the service since they last agreed", open)
+		return ignoreMoved(c.put(p))
+	}
+	if r.dry != nil {
+		p.counts.Remote.Deleted++
+		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+		return c.put(p)
+	}
+	in := r.intent(&l, tandem.IntentDelete, nil)
+	in.Changes = []tandem.Change{change}
+	a := l.Assignment
+	a.UpdatedAt = r.now()
+	first := &piece{deviceID: l.Device.ID, assignmentID: a.ID, changes: tandem.Changes{PutIntents: []tandem.Intent{in}, UpdateAssignments: []tandem.Assignment{a}}}
+	if err := c.put(first); err != nil {
+		if tandem.Is(err, tandem.Busy) {
+			return nil
+		}
+		return ignoreMoved(err)
+	}
+	l.Assignment = a
+	l.Assignment.Version++
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	err = r.remote.DeleteDevice(context.WithoutCancel(ctx), l.Assignment.ExternalDeviceID)
+	switch {
+	case err == nil || tandem.Is(err, tandem.NotFound):
+		return r.removed(c, &l, &in, x)
+	case refused(err):
+		f := r.failed(&l, change, err)
+		f.changes.DropIntents = []string{in.ID}
+		if err := c.put(f); err != nil {
+			return ignoreMoved(err)
+		}
+		if fatal(err) {
+			return err
+		}
+		return nil
+	}
+	return r.perDevice(ctx, &l, err, false) // the intent stays open: the next run looks (S24)
+}
+
+// removed records a confirmed remote deletion.
+func (r *run) removed(c *committer, l *tandem.Linked, in *tandem.Intent, x removal) error {
+	now := r.now()
+	a := l.Assignment
+	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, now, ""
+	e := r.entry(in.Changes[0], tandem.OutcomeDone)
+	e.RunID = in.RunID
+	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Deleted: 1}},
+		changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}, DropIntents: []string{in.ID}, Entries: []tandem.Entry{e}}}
+	return ignoreMoved(c.put(p))
+}
+
+// deviceConflict adds a conflict about the device itself to p: it freezes the device (S9).
+func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictType, why string, open []tandem.Conflict) {
+	p.counts.Conflicts++
+	if openAt(open, "") != nil {
+		return
+	}
+	now := r.now()
+	row := tandem.Conflict{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
+		DeviceName: l.Device.Name, ExternalDeviceID: l.Assignment.ExternalDeviceID, Type: kind, Status: tandem.ConflictPending,
+		BaseValue: snapshot(l.Assignment.Base.Local), LocalValue: snapshot(l.Device.Shared()), RemoteValue: value(nil), Explanation: why, CreatedAt: now, UpdatedAt: now}
+	if kind == tandem.DeletedLocally {
+		row.LocalValue, row.RemoteValue = value(nil), snapshot(l.Assignment.Base.Remote)
+	}
+	p.changes.PutConflicts = append(p.changes.PutConflicts, row)
+	a := l.Assignment
+	a.Status, a.UpdatedAt = tandem.SyncConflict, now
+	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	c := about(l)
+	c.Side, c.Action, c.Note = tandem.LocalSide, tandem.ActConflict, why
+	p.changes.Entries = append(p.changes.Entries, r.entry(c, tandem.OutcomePending))
+}
+
+// recreate makes a remote device anew for one that was deleted there (S16). It gets a new remote id;
+// its credentials and data are gone, and the entry says so.
+func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Linked, change tandem.Change) error {
+	change.Note = "created anew on the service: new id, its old credentials and data are gone"
+	if r.dry != nil {
+		return c.put(&piece{deviceID: l.Device.ID, counts: tandem.Summary{Remote: tandem.Counts{Created: 1}},
+			changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeDone)}}})
+	}
+	p := r.newIntent(w, l.Device)
+	if p == nil || len(p.changes.PutIntents) == 0 {
+		return nil
+	}
+	in := &p.changes.PutIntents[0]
+	change.After = in.Changes[0].After
+	in.Changes = []tandem.Change{change}
+	if err := c.put(p); err != nil {
+		return ignoreMoved(err)
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	rd, err := r.remote.CreateDevice(context.WithoutCancel(ctx), *in.Create)
+	if err != nil {
+		return r.perCreate(ctx, p.device, *in, err, refused(err))
+	}
+	return r.recoverRecreate(ctx, w, c, p.device, *in, &rd)
+}
+
+// recoverRecreate records a recreated device, or drops the intent of one that never came about.
+func (r *run) recoverRecreate(ctx context.Context, w *work, c *committer, d tandem.Device, in tandem.Intent, found *tandem.RemoteDevice) error {
+	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{d.ID})
+	if err != nil {
+		return err
+	}
+	if found == nil || len(linked) == 0 {
+		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}})
+	}
+	p, more := r.createdPiece(linked[0].Device, in, *found)
+	fresh := p.changes.CreateAssignments[0]
+	a := linked[0].Assignment
+	a.ExternalDeviceID, a.Base, a.Drift, a.Status, a.Error = found.ID, fresh.Base, nil, fresh.Status, ""
+	a.LastSync, a.RemoteUpdatedAt, a.UpdatedAt, a.StateReadAt = fresh.LastSync, fresh.RemoteUpdatedAt, r.now(), nil
+	p.assignmentID = a.ID
+	p.changes.CreateAssignments, p.changes.UpdateAssignments = nil, []tandem.Assignment{a}
+	if err := c.put(p); err != nil {
+		return ignoreMoved(err)
+	}
+	if !more {
+		return nil
+	}
+	linked, err = r.e.Store.LinkedByDevice(context.WithoutCancel(ctx), r.org, r.service.ID, []string{d.ID})
+	if err != nil || len(linked) == 0 {
+		return err
+	}
+	return r.attend(ctx, w, c, linked[0], true, false)
+}

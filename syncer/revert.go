@@ -1,0 +1,313 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tandem"
+	"tandem/merge"
+)
+
+// Undoing is an edit like any other (S29): what a run changed here is changed back here, what it
+// changed on the service is changed back there. The base stays, so that the next sync carries an
+// undone value to the other side instead of bringing the unwanted one back.
+
+// Revert undoes a finished run as a new run, from its entries' before-values. A field that changed
+// since is left alone and named, as is what cannot be undone.
+func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Report) (tandem.Run, error) {
+	r, err := e.reverting(ctx, org, runID, by, report)
+	if err != nil {
+		return tandem.Run{}, err
+	}
+	if err := r.queue(ctx); err != nil {
+		return r.record, err
+	}
+	held, err := r.takeLease(ctx)
+	if err != nil {
+		r.record.Status, r.record.Error = tandem.RunFailed, err.Error()
+		return r.record, errors.Join(err, r.putRecord(context.WithoutCancel(ctx), nil))
+	}
+	return r.finish(ctx, held, r.undo(held, runID))
+}
+
+// PreviewRevert hands each change that Revert would make to each, and what it cannot undo with a Note.
+func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func(tandem.Change) error) (Preview, error) {
+	r, err := e.reverting(ctx, org, runID, "", nil)
+	if err != nil {
+		return Preview{}, err
+	}
+	if each == nil {
+		each = func(tandem.Change) error { return nil }
+	}
+	r.dry = &dryRun{each: each}
+	now := r.now()
+	r.record.StartedAt = &now
+	err = r.undo(ctx, runID)
+	if err == nil {
+		err = r.showLate(newWork())
+	}
+	return Preview{Run: r.record}, err
+}
+
+func (e *Engine) reverting(ctx context.Context, org, runID, by string, report Report) (*run, error) {
+	old, err := e.Store.Run(ctx, org, runID)
+	if err != nil {
+		return nil, err
+	}
+	if !old.Status.Ended() {
+		return nil, tandem.Errorf(tandem.Busy, "revert", runID, "the run is %s", old.Status).WithHint("wait for its end, or cancel it")
+	}
+	service, err := e.Store.Service(ctx, org, old.ServiceID)
+	if err != nil {
+		return nil, err
+	}
+	req := Request{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, CreatedBy: by}
+	if err := check(&service, &req); err != nil {
+		return nil, err
+	}
+	r := e.prepare(org, service, req, report)
+	r.record.Operation, r.record.Reverts = tandem.OpRevert, runID
+	return r, nil
+}
+
+// undo walks the run's entries and changes back what still is as the run left it.
+func (r *run) undo(ctx context.Context, runID string) error {
+	r.enter("contacting", 0)
+	var err error
+	if r.remote, err = r.e.Connect(ctx, r.service); err != nil {
+		return err
+	}
+	if _, err := r.identifyProject(ctx); err != nil {
+		return err
+	}
+	r.anyConflicts = true
+	if err := r.recover(ctx); err != nil {
+		return err
+	}
+	filter := tandem.EntryFilter{RunID: runID, Outcome: tandem.OutcomeDone}
+	filter.Limit = 500
+	_, total, err := r.e.Store.Entries(ctx, r.org, tandem.EntryFilter{RunID: runID, Outcome: tandem.OutcomeDone, Page: tandem.Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	r.enter("undoing", total)
+	w := newWork()
+	defer w.close()
+	c := r.startCommitter(context.WithoutCancel(ctx))
+	defer c.stop()
+	// Last things first: pages from the end.
+	for page := (total + filter.Limit - 1) / filter.Limit; page >= 1; page-- {
+		if err := r.border(ctx); err != nil {
+			return err
+		}
+		filter.Number = page
+		rows, _, err := r.e.Store.Entries(ctx, r.org, filter)
+		if err != nil {
+			return err
+		}
+		for i := len(rows) - 1; i >= 0; i-- {
+			if err := r.undoOne(ctx, w, c, &rows[i].Change); err != nil {
+				return err
+			}
+			r.advance(1)
+		}
+	}
+	return nil
+}
+
+// undoOne undoes one entry, or says why not.
+func (r *run) undoOne(ctx context.Context, w *work, c *committer, was *tandem.Change) error {
+	if !doable(was) {
+		return nil
+	}
+	l, err := r.undoTarget(ctx, was)
+	if err != nil {
+		return r.cannotUndo(ctx, was, err)
+	}
+	switch was.Action {
+	case tandem.ActUpdate:
+		err = r.undoUpdate(ctx, w, c, l, was)
+	case tandem.ActCreate:
+		err = r.undoCreate(ctx, c, l, was)
+	case tandem.ActLink:
+		open, openErr := r.e.openOf(ctx, r.org, r.service.ID, l)
+		if openErr != nil {
+			return openErr
+		}
+		err = c.put(r.unlinkPiece(l, "undoing", open))
+	case tandem.ActUnlink, tandem.ActDelete:
+		err = r.undoEnd(c, l, was)
+	case tandem.ActRecreate:
+		err = tandem.Errorf(tandem.Invalid, "revert", was.DeviceName, "it was created anew on the service: its old id, credentials and data there are gone")
+	case tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errMoved):
+		return r.cannotUndo(ctx, was, tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is being changed right now"))
+	case ctx.Err() != nil || fatal(err):
+		return err
+	}
+	return r.cannotUndo(ctx, was, err)
+}
+
+// undoTarget loads the pair that an entry is about.
+func (r *run) undoTarget(ctx context.Context, was *tandem.Change) (*tandem.Linked, error) {
+	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{was.DeviceID})
+	if err != nil {
+		return nil, err
+	}
+	if len(linked) == 0 {
+		return nil, tandem.Errorf(tandem.NotFound, "revert", was.DeviceName, "the device is not on this service any more")
+	}
+	return &linked[0], nil
+}
+
+// cannotUndo names what is left as it is.
+func (r *run) cannotUndo(ctx context.Context, was *tandem.Change, why error) error {
+	if fatal(why) || ctx.Err() != nil {
+		return why
+	}
+	change := *was
+	change.Before, change.After = was.After, was.Before
+	change.Note = "not undone"
+	_, err := r.commit(context.WithoutCancel(ctx), []*piece{{counts: tandem.Summary{Processed: 1, Failed: 1}, changes: tandem.Changes{Entries: []tandem.Entry{r.failure(change, why)}}}})
+	return err
+}
+
+// since refuses a field that changed after the run (S29).
+func since(was *tandem.Change, now any) error {
+	if same(was.Path, now, decode(was.After)) {
+		return nil
+	}
+	return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "its %s changed since: it is %s now, and the run had left %s", was.Path, value(now), string(was.After)).
+		WithHint("set it by hand if you want the old value back")
+}
+
+// undoUpdate gives one field of one side its old value back.
+func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.Linked, was *tandem.Change) error {
+	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
+	change := about(l)
+	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, "undoing"
+	if was.Side == tandem.LocalSide {
+		now, _ := merge.Value(l.Device.Shared(), was.Path)
+		if err := since(was, now); err != nil {
+			return err
+		}
+		device, err := r.editLocal(l.Device, []merge.Edit{edit})
+		if err != nil {
+			return err
+		}
+		p := &piece{deviceID: l.Device.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Local: tandem.Counts{Updated: 1}}}
+		p.changes.UpdateDevices, p.changes.Entries = []tandem.Device{device}, []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+		return c.put(p)
+	}
+	now, err := r.readForSettling(ctx, l, was.Path)
+	if err != nil {
+		return err
+	}
+	if err := since(was, valueOf(&now, was.Path)); err != nil {
+		return err
+	}
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
+	if r.dry != nil {
+		p.counts.Remote.Updated++
+		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+		return c.put(p)
+	}
+	return r.undoThere(ctx, w, c, l, now, edit, p)
+}
+
+// undoThere writes an old value to the service, with an intent as every remote write has. The base
+// stays: the value counts as edited there.
+func (r *run) undoThere(ctx context.Context, _ *work, c *committer, l *tandem.Linked, now reading, edit merge.Edit, p *piece) error {
+	in := r.intent(l, tandem.IntentUpdate, []merge.Edit{edit})
+	in.Changes[0].Note = "undoing"
+	a := l.Assignment
+	a.UpdatedAt = r.now()
+	p.changes.PutIntents, p.changes.UpdateAssignments = []tandem.Intent{in}, []tandem.Assignment{a}
+	if err := c.put(p); err != nil {
+		return err
+	}
+	_, err := r.write(ctx, l, &in, now)
+	if err != nil && !refused(err) {
+		return err // its effect is unknown: the next run settles the intent
+	}
+	q := &piece{deviceID: l.Device.ID, changes: tandem.Changes{DropIntents: []string{in.ID}}}
+	if err != nil {
+		return errors.Join(err, c.put(q))
+	}
+	q.counts.Remote.Updated++
+	q.changes.Entries = []tandem.Entry{r.entry(in.Changes[0], tandem.OutcomeDone)}
+	return c.put(q)
+}
+
+// undoCreate takes back a device that the run created, unless it changed since. Its assignment stays
+// unlinked, so that nothing brings it back (S17).
+func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, was *tandem.Change) error {
+	created, err := deviceFrom(was.After)
+	if err != nil {
+		return err
+	}
+	if l.Assignment.Status == tandem.SyncUnlinked {
+		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is not linked any more")
+	}
+	open, err := r.e.openOf(ctx, r.org, r.service.ID, l)
+	if err != nil {
+		return err
+	}
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
+	change := about(l)
+	change.Side, change.Action, change.Before, change.Note = was.Side, tandem.ActDelete, was.After, "undoing"
+	if was.Side == tandem.LocalSide {
+		if why := differs(created, l.Device.Shared()); why != "" || l.Device.DeletedAt != nil {
+			return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "the device changed since the run created it (%s)", why).WithHint("delete it by hand if you want it gone: tandem device delete")
+		}
+		r.removeHere(ctx, l, removal{Action: tandem.ActDelete, Side: tandem.LocalSide}, p, change, open)
+		return c.put(p)
+	}
+	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide, Note: "undoing"}
+	return r.removeThere(ctx, c, *l, x, p, change, open)
+}
+
+// differs names the first field in which two sides differ, "" when none does.
+func differs(a, b tandem.Shared) string {
+	for _, name := range tandem.SharedFields.Names() {
+		p := tandem.Path(name)
+		if f, _ := p.Field(); a.Known.Has(f) && b.Known.Has(f) && !same(p, baseValue(a, p), baseValue(b, p)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// undoEnd brings back what the run unlinked or deleted here. A device deleted on the service is gone there.
+func (r *run) undoEnd(c *committer, l *tandem.Linked, was *tandem.Change) error {
+	if was.Side == tandem.RemoteSide {
+		return tandem.Errorf(tandem.Invalid, "revert", was.DeviceName, "it was deleted on the service: recreating it gives a new id, and its credentials and data are gone").
+			WithHint("restore the device here and export it, if that is what you want")
+	}
+	if l.Assignment.Status != tandem.SyncUnlinked {
+		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is linked again already")
+	}
+	now := r.now()
+	a, d := l.Assignment, l.Device
+	a.Status, a.UpdatedAt = tandem.SyncPending, now
+	change := about(l)
+	change.Side, change.Action, change.Note = tandem.LocalSide, tandem.ActLink, fmt.Sprintf("undoing %s", was.Action)
+	p := &piece{deviceID: d.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
+	if d.DeletedAt != nil && was.Action == tandem.ActDelete {
+		d.DeletedAt, d.UpdatedAt = nil, now
+		p.changes.UpdateDevices = []tandem.Device{d}
+		p.counts.Local.Created++
+	} else if d.Lifecycle == tandem.Decommissioned {
+		d.Lifecycle, d.UpdatedAt = tandem.Active, now
+		p.changes.UpdateDevices = []tandem.Device{d}
+		p.counts.Local.Updated++
+	}
+	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+	return c.put(p)
+}

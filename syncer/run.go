@@ -1,0 +1,558 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem"
+	"tandem/merge"
+)
+
+// run is one execution: what it was asked, what it knows, and how far it is.
+type run struct {
+	e       *Engine
+	org     string
+	req     Request
+	service tandem.Service
+	remote  tandem.Remote
+	lease   *keeper  // nil in a dry run
+	dry     *dryRun  // nil in a real one
+	allow   *allowed // nil unless a stored plan is applied
+
+	fields tandem.Fields // the selected ones that can be read
+	policy merge.Policy
+	create Missing // on which sides missing devices are created
+	words  *vocabulary
+	skew   time.Duration // how far the remote's clock may be from ours (S8)
+	state  stateReading
+	guard  guards
+
+	newest       bool            // newest_wins is among the strategies
+	anyConflicts bool            // there were open conflicts when the run began
+	anyNotLinked bool            // there were not linked devices when the run began
+	ahead        *pages          // a listing begun while the project is still being identified
+	frozen       map[string]bool // devices with a remote write that is not settled
+	parkMu       sync.Mutex
+	parked       map[string]tandem.Intent // by remote id: devices with a temporary name (S27)
+
+	commits sync.Mutex           // one transaction at a time; guards held
+	held    spool[tandem.Change] // what guards hold back
+	mu      sync.Mutex           // guards what follows
+	record  tandem.Run
+	details Details
+	report  Report
+	told    time.Time
+	phase   string
+	done    int
+	total   int
+}
+
+// Details is what a run tells about itself beside its counts (golioth_sync_log.details).
+type Details struct {
+	Phases       []Phase        `json:"phases,omitempty"`
+	Listing      *Proof         `json:"listing,omitempty"`
+	StateLeft    int            `json:"state_left_for_later,omitempty"` // devices whose state this run did not read (SYNC.md §2)
+	StateRead    int            `json:"state_read,omitempty"`
+	NotLinked    NotLinkedCount `json:"not_linked"`
+	Drift        int            `json:"drift,omitempty"` // newly recorded
+	Held         int            `json:"held,omitempty"`  // changes that a guard holds back
+	BlockedBy    string         `json:"blocked_by,omitempty"`
+	Warnings     []string       `json:"warnings,omitempty"`
+	WaitingUntil *time.Time     `json:"waiting_until,omitempty"` // of a queued run: when its process is taken for dead
+	Scope        []string       `json:"device_ids,omitempty"`
+}
+
+// NotLinkedCount says how many devices a run met that are on one side only.
+type NotLinkedCount struct {
+	Remote int `json:"remote"`
+	Local  int `json:"local"`
+}
+
+// Phase is one part of a run and how long it took.
+type Phase struct {
+	Name       string `json:"name"`
+	DurationMS int64  `json:"duration_ms"`
+	started    time.Time
+}
+
+func (r *run) now() time.Time { return r.e.Clock().UTC() }
+
+// enter begins a phase.
+func (r *run) enter(phase string, total int) {
+	r.mu.Lock()
+	now := time.Now()
+	r.endPhase(now)
+	r.details.Phases = append(r.details.Phases, Phase{Name: phase, started: now})
+	r.phase, r.done, r.total, r.told = phase, 0, total, time.Time{}
+	r.mu.Unlock()
+	r.advance(0)
+}
+
+func (r *run) endPhase(now time.Time) {
+	if n := len(r.details.Phases); n > 0 && r.details.Phases[n-1].DurationMS == 0 {
+		r.details.Phases[n-1].DurationMS = now.Sub(r.details.Phases[n-1].started).Milliseconds()
+	}
+}
+
+// advance tells whoever watches that n more devices are done; at most twenty times a second.
+func (r *run) advance(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done += n
+	if r.report == nil || (time.Since(r.told) < 50*time.Millisecond && r.done < r.total) {
+		return
+	}
+	r.told = time.Now()
+	r.report(Progress{RunID: r.record.ID, Phase: r.phase, Done: r.done, Total: r.total, Summary: r.record.Summary})
+}
+
+func (r *run) expect(total int) {
+	r.mu.Lock()
+	r.total = total
+	r.mu.Unlock()
+}
+
+func (r *run) warn(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.details.Warnings) < 50 {
+		r.details.Warnings = append(r.details.Warnings, text)
+	}
+}
+
+// Run does one run to its end and gives it as recorded. The error says why it could not start or
+// why it failed; partial, blocked and canceled runs are no error.
+//
+// Cancelling ctx stops the run at its next batch border: it ends canceled, and nothing is half done.
+func (e *Engine) Run(ctx context.Context, org string, req Request, report Report) (tandem.Run, error) {
+	service, err := e.Store.Service(ctx, org, req.ServiceID)
+	if err != nil {
+		return tandem.Run{}, err
+	}
+	if err := check(&service, &req); err != nil {
+		return tandem.Run{}, err
+	}
+	if joined, ok, err := e.join(ctx, org, &service, &req); ok || err != nil {
+		return joined, err
+	}
+	r := e.prepare(org, service, req, report)
+	if err := r.queue(ctx); err != nil {
+		return r.record, err
+	}
+	held, err := r.takeLease(ctx)
+	if err != nil {
+		r.record.Status, r.record.Error = tandem.RunFailed, err.Error()
+		if ctx.Err() != nil {
+			r.record.Status, r.record.Error = tandem.RunCanceled, "stopped while waiting for its turn"
+		}
+		return r.record, errors.Join(err, r.putRecord(context.WithoutCancel(ctx), nil))
+	}
+	err = r.perform(held)
+	return r.finish(ctx, held, err)
+}
+
+// check refuses requests that make no sense.
+func check(service *tandem.Service, req *Request) error {
+	refuse := func(text, hint string) error {
+		return tandem.Errorf(tandem.Invalid, "sync", service.Name, "%s", text).WithHint("%s", hint)
+	}
+	if req.Operation == "" {
+		req.Operation = tandem.Operation(service.Config.Direction)
+	}
+	if req.Trigger == "" {
+		req.Trigger = tandem.ByHand
+	}
+	switch req.Operation {
+	case tandem.OpImport, tandem.OpExport, tandem.OpBidirectional:
+	default:
+		return refuse("there is no operation \""+string(req.Operation)+"\"", "use import, export or bidirectional")
+	}
+	switch req.CreateMissing {
+	case "", MissingLocal, MissingRemote, MissingBoth, MissingNone:
+	default:
+		return refuse("\""+string(req.CreateMissing)+"\" says nothing about creating", "use local, remote, both or none")
+	}
+	if req.Force && req.Operation == tandem.OpBidirectional {
+		return refuse("force has no meaning for both directions at once", "use it with import (remote over local) or export (local over remote)")
+	}
+	if !service.IsActive {
+		return refuse("the service is disabled", "enable it first: tandem service update "+service.Name+" --active")
+	}
+	return nil
+}
+
+func (e *Engine) prepare(org string, service tandem.Service, req Request, report Report) *run {
+	now := e.Clock().UTC()
+	r := &run{e: e, org: org, req: req, service: service, report: report, words: newVocabulary()}
+	r.record = tandem.Run{ID: e.NewID(), OrganizationID: org, ServiceID: service.ID, Operation: req.Operation,
+		Trigger: req.Trigger, Status: tandem.RunQueued, Forced: req.Force, PlanID: req.PlanID, CreatedBy: req.CreatedBy, CreatedAt: now}
+	if len(req.DeviceIDs) == 1 {
+		r.record.DeviceID = req.DeviceIDs[0]
+	}
+	r.details.Scope = req.DeviceIDs
+	r.settings()
+	return r
+}
+
+// settings reads what the service's settings and the request say about this run.
+func (r *run) settings() {
+	req, cfg := &r.req, &r.service.Config
+	r.fields = cfg.Fields
+	if cfg.Paths.Metadata == "" {
+		r.fields = r.fields.Without(tandem.FieldMetadata)
+	}
+	r.policy = merge.Policy{Fields: r.fields & tandem.SharedFields, Direction: tandem.Direction(req.Operation), Strategy: cfg.StrategyFor, Force: req.Force}
+	r.create = req.CreateMissing
+	if r.create == "" {
+		switch {
+		case cfg.CreateLocal && cfg.CreateRemote:
+			r.create = MissingBoth
+		case cfg.CreateLocal:
+			r.create = MissingLocal
+		case cfg.CreateRemote:
+			r.create = MissingRemote
+		default:
+			r.create = MissingNone
+		}
+	}
+	if req.Force { // S11: it never creates or deletes
+		r.create = MissingNone
+	}
+	r.state = newStateReading(cfg)
+	r.newest = cfg.Strategy == tandem.NewestWins
+	for _, s := range cfg.FieldStrategies {
+		r.newest = r.newest || s == tandem.NewestWins
+	}
+}
+
+func (r *run) createsLocal() bool {
+	return (r.create == MissingLocal || r.create == MissingBoth) && r.req.Operation != tandem.OpExport
+}
+
+func (r *run) createsRemote() bool {
+	return (r.create == MissingRemote || r.create == MissingBoth) && r.req.Operation != tandem.OpImport
+}
+
+// perform does the phases in their order: what a person would lose most by comes last (S18, S27).
+func (r *run) perform(ctx context.Context) error {
+	if err := r.contact(ctx); err != nil {
+		return err
+	}
+	if r.ahead != nil {
+		defer r.ahead.stop()
+	}
+	if err := r.approval(ctx); err != nil {
+		return err
+	}
+	if err := r.loadAllowed(ctx); err != nil {
+		return err
+	}
+	if err := r.recover(ctx); err != nil {
+		return err
+	}
+	w := newWork()
+	defer w.close()
+	if len(r.req.DeviceIDs) > 0 {
+		return r.performDevices(ctx, w)
+	}
+	listing, err := r.list(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err := r.matchDeferred(ctx, w, listing); err != nil {
+		return err
+	}
+	if err := r.absent(ctx, w, listing); err != nil {
+		return err
+	}
+	if err := r.decideGuards(ctx, w, listing); err != nil {
+		return err
+	}
+	if err := r.createRemote(ctx, w, listing); err != nil {
+		return err
+	}
+	if err := r.readState(ctx, w); err != nil {
+		return err
+	}
+	if err := r.attendAll(ctx, w); err != nil {
+		return err
+	}
+	if err := r.renames(ctx, w); err != nil {
+		return err
+	}
+	if err := r.removals(ctx, w); err != nil {
+		return err
+	}
+	return r.tidy(ctx, w, listing)
+}
+
+// performDevices is a run about some devices: no listing, each is read by itself.
+func (r *run) performDevices(ctx context.Context, w *work) error {
+	for _, id := range r.req.DeviceIDs {
+		if err := w.attend.add(task{DeviceID: id}); err != nil {
+			return err
+		}
+	}
+	if err := r.decideGuards(ctx, w, nil); err != nil {
+		return err
+	}
+	if r.createsRemote() {
+		if err := r.createRemoteOf(ctx, w, r.req.DeviceIDs); err != nil {
+			return err
+		}
+	}
+	if err := r.attendAll(ctx, w); err != nil {
+		return err
+	}
+	if err := r.renames(ctx, w); err != nil {
+		return err
+	}
+	if err := r.removals(ctx, w); err != nil {
+		return err
+	}
+	if r.dry != nil {
+		return r.showLate(w)
+	}
+	return r.nameLeftOut(ctx)
+}
+
+// contact connects, checks that the project is the one the service is pinned to (S21), and learns the words.
+func (r *run) contact(ctx context.Context) error {
+	r.enter("contacting", 0)
+	var err error
+	if r.remote, err = r.e.Connect(ctx, r.service); err != nil {
+		return err
+	}
+	if err := r.lookAhead(ctx); err != nil {
+		return err
+	}
+	project, err := r.identifyProject(ctx)
+	if err != nil {
+		if r.ahead != nil {
+			r.ahead.stop()
+		}
+		return err
+	}
+	p := &piece{}
+	mark := tandem.ServiceMark{ServiceID: r.service.ID}
+	if r.service.Pin == nil {
+		pin := project.ProjectIdentity
+		mark.Pin, r.service.Pin = &pin, &pin
+	}
+	if r.service.State != tandem.ServiceOK {
+		ok, none, never := tandem.ServiceOK, "", (*time.Time)(nil)
+		mark.State, mark.StateReason, mark.RetryAt = &ok, &none, &never
+	}
+	if mark != (tandem.ServiceMark{ServiceID: r.service.ID}) {
+		p.changes.PutServices = []tandem.ServiceMark{mark}
+	}
+	if err := r.compareWords(ctx, p); err != nil {
+		return err
+	}
+	if r.dry != nil {
+		return nil
+	}
+	_, err = r.commit(ctx, []*piece{p})
+	return err
+}
+
+// checkPin compares the project with the one that the service was first connected to (S21).
+func checkPin(service *tandem.Service, project tandem.RemoteProject) error {
+	pin := service.Pin
+	if pin == nil || (pin.ID == project.ID && pin.OrganizationID == project.OrganizationID && pin.CreatedAt.Equal(project.CreatedAt)) {
+		return nil
+	}
+	return tandem.Errorf(tandem.Mismatch, "sync", service.Name,
+		"the project behind this address is not the one that the service was linked to (then %s of %s made at %s, now %s of %s made at %s)",
+		pin.ID, pin.OrganizationID, pin.CreatedAt.Format(time.RFC3339), project.ID, project.OrganizationID, project.CreatedAt.Format(time.RFC3339)).
+		WithHint("nothing was changed; check the base URL and project, or confirm the new project, which unlinks all its devices: tandem service update %s --confirm-project", service.Name)
+}
+
+// lookAhead finds out what this run may leave out, and lets the listing begin while the project is
+// still being identified. Not where a dead run left something to settle: that comes before any reading.
+func (r *run) lookAhead(ctx context.Context) error {
+	_, conflicts, err := r.e.Store.Conflicts(ctx, r.org, tandem.ConflictFilter{ServiceID: r.service.ID, Page: tandem.Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	_, others, err := r.e.Store.NotLinked(ctx, r.org, r.service.ID, tandem.NotLinkedFilter{Ignored: true, Page: tandem.Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	open, err := r.e.Store.Intents(ctx, r.org, r.service.ID)
+	if err != nil {
+		return err
+	}
+	r.anyConflicts, r.anyNotLinked = conflicts > 0, others > 0
+	if len(open) == 0 && len(r.req.DeviceIDs) == 0 && r.record.ID != "" && (r.req.Trigger == tandem.ByHand || Approved(&r.service)) {
+		r.ahead = r.startListing(ctx)
+	}
+	return nil
+}
+
+// identifyProject asks for the project and the words at once.
+func (r *run) identifyProject(ctx context.Context) (tandem.RemoteProject, error) {
+	var project tandem.RemoteProject
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		asked := r.now()
+		var err error
+		if project, err = r.remote.Project(ctx); err != nil {
+			return err
+		}
+		if !project.Now.IsZero() { // the Date header has whole seconds
+			r.skew = r.now().Sub(project.Now).Abs() + r.now().Sub(asked).Abs() + time.Second
+		}
+		return checkPin(&r.service, project)
+	})
+	for _, kind := range entityKinds {
+		if !r.fields.Has(entityFields[kind]) && !r.filtersBy(kind) {
+			continue
+		}
+		group.Go(func() error {
+			entities, err := r.remote.Entities(ctx, kind)
+			for _, e := range entities {
+				r.words.add(e)
+			}
+			return err
+		})
+	}
+	return project, group.Wait()
+}
+
+// filtersBy reports whether the import filters name this kind of entity.
+func (r *run) filtersBy(kind tandem.EntityKind) bool {
+	f := &r.service.Config.Filters
+	switch kind {
+	case tandem.TagEntity:
+		return len(f.Tags) > 0
+	case tandem.BlueprintEntity:
+		return f.Blueprint != ""
+	case tandem.CohortEntity:
+		return f.Cohort != ""
+	}
+	return false
+}
+
+// compareWords finds tags, blueprints and cohorts that were renamed there since the last run (S33).
+func (r *run) compareWords(ctx context.Context, p *piece) error {
+	kept, err := r.e.Store.KnownEntities(ctx, r.org, r.service.ID)
+	if err != nil {
+		return err
+	}
+	put, renames := r.words.compare(r.service.ID, kept)
+	p.changes.PutEntities = put
+	for _, k := range renames {
+		p.changes.Entries = append(p.changes.Entries, r.entry(tandem.Change{Side: tandem.RemoteSide, Action: tandem.ActRename,
+			Path: tandem.Path(entityFields[k.Kind].String()), Before: value(k.Was), After: value(k.Name),
+			Note: "the " + string(k.Kind) + " was renamed there; its devices follow"}, tandem.OutcomeDone))
+	}
+	return nil
+}
+
+// finish writes how the run ended and gives the lease back.
+func (r *run) finish(asked, held context.Context, err error) (tandem.Run, error) {
+	ctx := context.WithoutCancel(asked)
+	if lost := context.Cause(held); held.Err() != nil && asked.Err() == nil && tandem.Is(lost, tandem.LeaseLost) {
+		err = lost
+	}
+	r.mu.Lock()
+	r.endPhase(time.Now())
+	s := &r.record
+	stopped := errors.Is(err, errCanceled) || asked.Err() != nil
+	if errors.Is(err, errWaits) {
+		err = nil
+	}
+	switch {
+	case stopped:
+		s.Status, s.Error, err = tandem.RunCanceled, "stopped at a batch border; run it again to go on", nil
+	case err != nil:
+		s.Status, s.Error = tandem.RunFailed, err.Error()
+	case r.details.BlockedBy != "":
+		s.Status, s.Error = tandem.RunBlocked, r.details.BlockedBy
+	case s.Summary.Failed > 0 || s.Summary.Conflicts > 0 || (r.details.Listing != nil && !r.details.Listing.Complete):
+		s.Status = tandem.RunPartial
+	default:
+		s.Status = tandem.RunCompleted
+	}
+	now := r.now()
+	s.CompletedAt = &now
+	if s.StartedAt != nil {
+		s.DurationMS = max(0, now.Sub(*s.StartedAt).Milliseconds())
+	}
+	r.mu.Unlock()
+	mark := tandem.ServiceMark{ServiceID: r.service.ID, LastRunID: &s.ID, LastRunAt: &now}
+	r.noteHealth(&mark, err)
+	putErr := r.putRecord(ctx, &mark)
+	return r.record, errors.Join(err, putErr, r.lease.release(ctx))
+}
+
+// noteHealth marks the service by how the remote behaved (S30, S31).
+func (r *run) noteHealth(mark *tandem.ServiceMark, err error) {
+	set := func(state tandem.ServiceState, retry *time.Time) {
+		reason := err.Error()
+		mark.State, mark.StateReason, mark.RetryAt = &state, &reason, &retry
+	}
+	switch tandem.CodeOf(err) {
+	case tandem.Unauthorized, tandem.Forbidden:
+		set(tandem.ServiceRejected, nil)
+	case tandem.Unavailable, tandem.Timeout, tandem.RateLimited, tandem.Malformed:
+		var e *tandem.Error
+		wait := time.Minute
+		if errors.As(err, &e) && e.RetryAfter > 0 {
+			wait = e.RetryAfter
+		}
+		at := r.now().Add(wait)
+		set(tandem.ServiceDegraded, &at)
+	case tandem.KeyLost:
+		set(tandem.ServiceLocked, nil)
+	}
+}
+
+// putRecord writes the run's row, fenced while the lease is held.
+func (r *run) putRecord(ctx context.Context, mark *tandem.ServiceMark) error {
+	r.mu.Lock()
+	b, err := json.Marshal(r.details)
+	r.record.Details = b
+	record := r.record
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	c := &tandem.Changes{PutRuns: []tandem.Run{record}}
+	if mark != nil {
+		c.PutServices = []tandem.ServiceMark{*mark}
+		c.Fence = r.lease.fence()
+	}
+	err = r.e.Store.Apply(ctx, r.org, c)
+	if mark != nil && tandem.Is(err, tandem.LeaseLost) {
+		return nil // whoever has the lease ends this run as interrupted
+	}
+	return err
+}
+
+// errCanceled ends a run that someone asked to stop.
+var errCanceled = errors.New("canceled")
+
+// border is where a run may stop: between two batches.
+func (r *run) border(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.dry != nil {
+		return nil
+	}
+	asked, err := r.e.Store.CancelRequested(ctx, r.org, r.record.ID)
+	if err != nil {
+		return err
+	}
+	if asked {
+		return errCanceled
+	}
+	return nil
+}

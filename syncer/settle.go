@@ -1,0 +1,504 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+
+	"tandem"
+	"tandem/merge"
+)
+
+// fieldChoices and deviceChoices say which choices fit which conflicts (S10).
+var choices = map[tandem.ConflictType]map[Choice]bool{
+	tandem.ConcurrentModification: {TakeLocal: true, TakeRemote: true, TakeValue: true, TakeIgnore: true},
+	tandem.InitialMismatch:        {TakeLocal: true, TakeRemote: true, TakeValue: true, TakeIgnore: true},
+	tandem.AmbiguousMatch:         {TakeLink: true, TakeCreate: true, TakeIgnore: true},
+	tandem.DeletedRemotely:        {TakeDelete: true, TakeRecreate: true, TakeUnlink: true},
+	tandem.DeletedLocally:         {TakeDelete: true, TakeRecreate: true, TakeUnlink: true},
+}
+
+// Settle settles conflicts (S10), in one go for all that the filter names. One that cannot be settled
+// keeps its reason in the answer and stays as it is; the others go on.
+func (e *Engine) Settle(ctx context.Context, org string, s Settlement) ([]Settled, error) {
+	rows, err := e.pending(ctx, org, s.Filter)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	byService := map[string][]tandem.Conflict{}
+	var order []string
+	for _, c := range rows {
+		if byService[c.ServiceID] == nil {
+			order = append(order, c.ServiceID)
+		}
+		byService[c.ServiceID] = append(byService[c.ServiceID], c)
+	}
+	var out []Settled
+	for _, id := range order {
+		done, err := e.settleOn(ctx, org, id, byService[id], s)
+		out = append(out, done...)
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// pending gives all the open conflicts that a filter names.
+func (e *Engine) pending(ctx context.Context, org string, filter tandem.ConflictFilter) ([]tandem.Conflict, error) {
+	var all []tandem.Conflict
+	filter.Limit, filter.All, filter.Status = 1000, false, ""
+	for filter.Number = 1; ; filter.Number++ {
+		rows, total, err := e.Store.Conflicts(ctx, org, filter)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+		if filter.Number*filter.Limit >= total {
+			return all, nil
+		}
+	}
+}
+
+// settleOn settles conflicts of one service, as one session that the history keeps.
+func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tandem.Conflict, s Settlement) ([]Settled, error) {
+	r, err := e.session(ctx, org, service, Request{CreatedBy: s.By}, true)
+	if err != nil {
+		return nil, err
+	}
+	if !s.DryRun {
+		if err := r.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c := r.startCommitter(context.WithoutCancel(ctx))
+	defer c.stop()
+	var out []Settled
+	for i := range rows {
+		if ctx.Err() != nil {
+			break
+		}
+		one := Settled{Conflict: rows[i]}
+		one.Changes, one.Error = r.settle(ctx, c, &rows[i], s)
+		if one.Error != nil {
+			one.Refusal = one.Error.Error()
+		}
+		if now, err := e.Store.Conflict(ctx, org, rows[i].ID); err == nil {
+			one.Conflict = now
+		}
+		out = append(out, one)
+		if one.Error != nil && fatal(one.Error) {
+			err = one.Error
+			break
+		}
+	}
+	if s.DryRun {
+		return out, err
+	}
+	_, err = r.end(ctx, err)
+	return out, err
+}
+
+// settle settles one conflict, and gives what that changes on either side.
+func (r *run) settle(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+	if !choices[conflict.Type][s.Take] {
+		return nil, tandem.Errorf(tandem.Invalid, "settle", conflict.ID, "\"%s\" does not settle a conflict of type %s", s.Take, conflict.Type).
+			WithHint("%s", choicesOf(conflict.Type))
+	}
+	if conflict.Status == tandem.ConflictResolving {
+		return nil, tandem.Errorf(tandem.Busy, "settle", conflict.ID, "it is being settled already").WithHint("if that process died, the next sync ends it")
+	}
+	switch conflict.Type {
+	case tandem.AmbiguousMatch:
+		return r.settleMatch(ctx, conflict, s)
+	case tandem.DeletedRemotely, tandem.DeletedLocally:
+		return r.settleDeleted(ctx, c, conflict, s)
+	case tandem.ConcurrentModification, tandem.InitialMismatch:
+	}
+	return r.settleField(ctx, c, conflict, s)
+}
+
+func choicesOf(t tandem.ConflictType) string {
+	switch t {
+	case tandem.AmbiguousMatch:
+		return "use link (with the device), create or ignore"
+	case tandem.DeletedRemotely, tandem.DeletedLocally:
+		return "use delete, recreate or unlink"
+	case tandem.ConcurrentModification, tandem.InitialMismatch:
+	}
+	return "use local, remote, value or ignore"
+}
+
+// settleField brings both sides to the chosen value, after looking whether either moved (S10).
+func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{conflict.DeviceID})
+	if err != nil {
+		return nil, err
+	}
+	if len(linked) == 0 || linked[0].Assignment.Status == tandem.SyncUnlinked || linked[0].Device.DeletedAt != nil {
+		return nil, tandem.Errorf(tandem.NotFound, "settle", conflict.DeviceName, "the device is not linked any more").WithHint("the next sync closes the conflict")
+	}
+	l := linked[0]
+	now, err := r.readForSettling(ctx, &l, conflict.FieldName)
+	if err != nil {
+		return nil, err
+	}
+	local, _ := merge.Value(l.Device.Shared(), conflict.FieldName)
+	remote, _ := merge.Value(now.shared, conflict.FieldName)
+	if !same(conflict.FieldName, local, decode(conflict.LocalValue)) || !same(conflict.FieldName, remote, decode(conflict.RemoteValue)) {
+		return nil, r.refresh(ctx, conflict, local, remote, s.DryRun)
+	}
+	target, err := chosen(conflict, s, local, remote)
+	if err != nil {
+		return nil, err
+	}
+	var changes []tandem.Change
+	change := func(side tandem.Side, before any) {
+		x := about(&l)
+		x.Side, x.Action, x.Path, x.Before, x.After = side, tandem.ActUpdate, conflict.FieldName, value(before), value(target)
+		x.Note = "settling a conflict: " + string(s.Take)
+		changes = append(changes, x)
+	}
+	if s.Take != TakeIgnore {
+		if !same(conflict.FieldName, local, target) {
+			change(tandem.LocalSide, local)
+		}
+		if !same(conflict.FieldName, remote, target) {
+			change(tandem.RemoteSide, remote)
+		}
+	}
+	if s.DryRun {
+		return changes, nil
+	}
+	return changes, r.carryOut(ctx, c, &l, now, conflict, s, target, changes)
+}
+
+// readForSettling reads the remote side with what the field needs.
+func (r *run) readForSettling(ctx context.Context, l *tandem.Linked, p tandem.Path) (reading, error) {
+	rd, err := r.remote.Device(ctx, l.Assignment.ExternalDeviceID)
+	if err != nil {
+		return reading{}, err
+	}
+	now := r.read(rd, r.now())
+	if f, _ := p.Field(); f == tandem.FieldMetadata {
+		return now, r.readStateOf(ctx, &now)
+	}
+	return now, nil
+}
+
+// refresh brings a conflict up to date when a side moved since it was shown, and says so.
+func (r *run) refresh(ctx context.Context, conflict *tandem.Conflict, local, remote any, dry bool) error {
+	moved := tandem.Errorf(tandem.Stale, "settle", conflict.DeviceName, "its %s changed since the conflict was shown", conflict.FieldName).
+		WithHint("look at it again: here %s, on the service %s", value(local), value(remote))
+	if dry {
+		return moved
+	}
+	row := *conflict
+	row.LocalValue, row.RemoteValue, row.UpdatedAt = value(local), value(remote), r.now()
+	if _, err := r.commit(ctx, []*piece{{changes: tandem.Changes{PutConflicts: []tandem.Conflict{row}}}}); err != nil {
+		return errors.Join(moved, err)
+	}
+	return moved
+}
+
+// chosen gives the value that both sides are to have.
+func chosen(conflict *tandem.Conflict, s Settlement, local, remote any) (any, error) {
+	switch s.Take {
+	case TakeLocal:
+		return local, nil
+	case TakeRemote:
+		return remote, nil
+	case TakeValue:
+		if err := fits(conflict.FieldName, s.Value); err != nil {
+			return nil, err
+		}
+		return s.Value, nil
+	case TakeIgnore, TakeLink, TakeCreate, TakeDelete, TakeRecreate, TakeUnlink:
+	}
+	return nil, nil
+}
+
+// fits checks that a value can stand in a field.
+func fits(p tandem.Path, v any) error {
+	f, _ := p.Field()
+	ok, want := true, ""
+	switch f {
+	case tandem.FieldName:
+		text, isText := v.(string)
+		ok, want = isText && text != "", "a text that is not empty"
+	case tandem.FieldBlueprint, tandem.FieldCohort:
+		_, ok = v.(string)
+		want = "a text"
+	case tandem.FieldEnabled:
+		_, ok = v.(bool)
+		want = "true or false"
+	}
+	if !ok {
+		return tandem.Errorf(tandem.Invalid, "settle", string(p), "the value does not fit").WithHint("it takes %s, as JSON", want)
+	}
+	return nil
+}
+
+// carryOut writes a field's settlement: here and in the base at once, there as an intent that the
+// remote must confirm; the conflict is resolving until then (S10, S24).
+func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now reading, conflict *tandem.Conflict, s Settlement, target any, changes []tandem.Change) error {
+	at := r.now()
+	row := *conflict
+	row.ResolutionStrategy, row.ResolvedBy, row.UpdatedAt = string(s.Take), s.By, at
+	if s.Take != TakeIgnore {
+		row.ResolvedValue = value(target)
+	}
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
+	a := l.Assignment
+	a.UpdatedAt = at
+	var send []merge.Edit
+	for _, change := range changes {
+		edit := merge.Edit{Path: change.Path, Before: decode(change.Before), After: target, At: at}
+		if change.Side == tandem.RemoteSide {
+			send = append(send, edit)
+			continue
+		}
+		device, err := r.editLocal(l.Device, []merge.Edit{edit})
+		if err != nil {
+			return err
+		}
+		p.changes.UpdateDevices = []tandem.Device{device}
+		p.counts.Local.Updated++
+		p.changes.Entries = append(p.changes.Entries, r.entry(change, tandem.OutcomeDone))
+	}
+	if len(send) == 0 {
+		local, remote := target, target
+		row.Status = tandem.ConflictResolved
+		if s.Take == TakeIgnore { // S10: keeps both, the base becomes the pair
+			local, _ = merge.Value(l.Device.Shared(), conflict.FieldName)
+			remote, _ = merge.Value(now.shared, conflict.FieldName)
+			row.Status = tandem.ConflictIgnored
+		}
+		row.ResolvedAt = &at
+		a.Base = merge.SetBase(a.Base, conflict.FieldName, local, remote)
+		a.LastSync, a.Status = &at, tandem.SyncPending
+		p.changes.UpdateAssignments = []tandem.Assignment{a}
+		p.changes.PutConflicts = []tandem.Conflict{row}
+		p.changes.Entries = append(p.changes.Entries, r.settleEntry(l, &row))
+		return r.put(c, p, conflict)
+	}
+	in := r.intent(l, tandem.IntentUpdate, send)
+	in.ConflictID = conflict.ID
+	row.Status = tandem.ConflictResolving
+	p.changes.PutIntents, p.changes.PutConflicts = []tandem.Intent{in}, []tandem.Conflict{row}
+	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	if err := r.put(c, p, conflict); err != nil {
+		return err
+	}
+	held := *l
+	held.Assignment = a
+	held.Assignment.Version++
+	if len(p.changes.UpdateDevices) > 0 {
+		held.Device = p.changes.UpdateDevices[0]
+		held.Device.Version++
+	}
+	open, err := r.e.openOf(ctx, r.org, r.service.ID, &held)
+	if err != nil {
+		return err
+	}
+	reply, err := r.write(ctx, &held, &in, now)
+	after := writeResult{linked: held, intent: in, open: open, counted: true}
+	switch {
+	case err == nil:
+		after.reply = &reply
+	case refused(err):
+		after.err = err
+	default:
+		if failed := r.readBack(ctx, nil, c, after, err); failed != nil {
+			return failed
+		}
+		return r.stillOpen(ctx, conflict, err)
+	}
+	if failed := r.conclude(ctx, nil, c, after); failed != nil {
+		return failed
+	}
+	return r.stillOpen(ctx, conflict, err)
+}
+
+// stillOpen gives the write's error where the conflict was given back to the person.
+func (r *run) stillOpen(ctx context.Context, conflict *tandem.Conflict, cause error) error {
+	now, err := r.e.Store.Conflict(ctx, r.org, conflict.ID)
+	if err != nil || !now.Open() {
+		return err
+	}
+	if cause == nil {
+		cause = tandem.Errorf(tandem.Stale, "settle", conflict.DeviceName, "the service shows another value than was written").WithHint("look at the conflict again")
+	}
+	return cause
+}
+
+// put commits a settlement's piece; what moved meanwhile is for the person to look at again.
+func (r *run) put(c *committer, p *piece, conflict *tandem.Conflict) error {
+	err := c.put(p)
+	if errors.Is(err, errMoved) || tandem.Is(err, tandem.Busy) {
+		return tandem.Errorf(tandem.Stale, "settle", conflict.DeviceName, "a sync or someone else is changing the device right now").WithHint("try again in a moment")
+	}
+	return err
+}
+
+// settleEntry notes a settlement by a person.
+func (r *run) settleEntry(l *tandem.Linked, row *tandem.Conflict) tandem.Entry {
+	c := about(l)
+	c.Side, c.Action, c.Path, c.Before, c.After = tandem.LocalSide, tandem.ActSettle, row.FieldName, row.RemoteValue, row.ResolvedValue
+	c.Note = "settled by " + row.ResolvedBy + ": " + row.ResolutionStrategy
+	return r.entry(c, tandem.OutcomeDone)
+}
+
+// settleMatch settles which device a remote one is (S12).
+func (r *run) settleMatch(ctx context.Context, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+	rd, err := r.remote.Device(ctx, conflict.ExternalDeviceID)
+	if err != nil {
+		return nil, err
+	}
+	at := r.now()
+	row := *conflict
+	row.ResolutionStrategy, row.ResolvedBy, row.ResolvedAt, row.UpdatedAt, row.Status = string(s.Take), s.By, &at, at, tandem.ConflictResolved
+	c := tandem.Change{Side: tandem.LocalSide, ExternalDeviceID: rd.ID, DeviceName: rd.Name}
+	switch s.Take {
+	case TakeLink:
+		d, err := r.e.Store.Device(ctx, r.org, s.DeviceID)
+		if err != nil {
+			return nil, err
+		}
+		c.Action, c.DeviceID, c.DeviceName = tandem.ActLink, d.ID, d.Name
+		if s.DryRun {
+			return []tandem.Change{c}, nil
+		}
+		on, err := r.e.Store.Assignments(ctx, r.org, []string{d.ID})
+		if err != nil {
+			return nil, err
+		}
+		_, p, err := r.linkPiece(ctx, d, &rd, on)
+		if err != nil {
+			return nil, err
+		}
+		return []tandem.Change{c}, r.putOne(ctx, p, conflict)
+	case TakeCreate:
+		one := r.read(rd, at)
+		if r.state.any() {
+			if err := r.readStateOf(ctx, &one); err != nil {
+				return nil, err
+			}
+		}
+		index, err := r.candidates(ctx, []reading{one})
+		if err != nil {
+			return nil, err
+		}
+		p := r.createLocal(&one, index)
+		row.DeviceID = p.deviceID
+		p.changes.PutConflicts = []tandem.Conflict{row}
+		p.changes.DropNotLinked = []tandem.NotLinkedKey{{ServiceID: r.service.ID, ExternalDeviceID: rd.ID}}
+		changes := []tandem.Change{p.changes.Entries[0].Change}
+		if s.DryRun {
+			return changes, nil
+		}
+		return changes, r.putOne(ctx, p, conflict)
+	default: // ignore
+		if s.DryRun {
+			return nil, nil
+		}
+		row.Status = tandem.ConflictIgnored
+		p := &piece{counts: tandem.Summary{Processed: 1, Successful: 1}}
+		p.changes.PutConflicts = []tandem.Conflict{row}
+		p.changes.PutNotLinked = []tandem.NotLinked{{ServiceID: r.service.ID, ExternalDeviceID: rd.ID, Name: rd.Name, Device: rd, Reason: "ignored", Ignored: true, FirstSeenAt: at, SeenAt: at}}
+		c.Action, c.Note = tandem.ActSettle, "settled by "+s.By+": ignore"
+		p.changes.Entries = []tandem.Entry{r.entry(c, tandem.OutcomeDone)}
+		return nil, r.putOne(ctx, p, conflict)
+	}
+}
+
+func (r *run) putOne(ctx context.Context, p *piece, conflict *tandem.Conflict) error {
+	moved, err := r.commit(ctx, []*piece{p})
+	if err == nil && len(moved) > 0 {
+		err = tandem.Errorf(tandem.Stale, "settle", conflict.DeviceName, "something changed it meanwhile").WithHint("try again")
+	}
+	if err == nil {
+		err = p.err
+	}
+	return err
+}
+
+// settleDeleted settles a device that one side deleted and the other changed (S16, S17).
+func (r *run) settleDeleted(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{conflict.DeviceID})
+	if err != nil {
+		return nil, err
+	}
+	if len(linked) == 0 {
+		return nil, tandem.Errorf(tandem.NotFound, "settle", conflict.DeviceName, "the device is not linked any more")
+	}
+	l := linked[0]
+	change := about(&l)
+	change.Side, change.Action, change.Before, change.Note = tandem.LocalSide, tandem.ActUnlink, snapshot(l.Device.Shared()), "settling a conflict: "+string(s.Take)
+	switch {
+	case s.Take == TakeDelete && conflict.Type == tandem.DeletedRemotely:
+		change.Action = tandem.ActDelete
+	case s.Take == TakeDelete:
+		change.Action, change.Side = tandem.ActDelete, tandem.RemoteSide
+	case s.Take == TakeRecreate && conflict.Type == tandem.DeletedRemotely:
+		change.Action, change.Side = tandem.ActRecreate, tandem.RemoteSide
+	case s.Take == TakeRecreate:
+		change.Action = tandem.ActCreate
+	}
+	if s.DryRun {
+		return []tandem.Change{change}, nil
+	}
+	at := r.now()
+	row := *conflict
+	row.Status, row.ResolutionStrategy, row.ResolvedBy, row.ResolvedAt, row.UpdatedAt = tandem.ConflictResolved, string(s.Take), s.By, &at, at
+	return []tandem.Change{change}, r.carryOutDeleted(ctx, c, &l, row, change)
+}
+
+// carryOutDeleted closes the conflict and does what was chosen.
+func (r *run) carryOutDeleted(ctx context.Context, c *committer, l *tandem.Linked, row tandem.Conflict, change tandem.Change) error {
+	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
+	p.changes.PutConflicts = []tandem.Conflict{row}
+	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: change.Action, Side: change.Side, Note: change.Note}
+	switch {
+	case change.Action == tandem.ActDelete && change.Side == tandem.RemoteSide, change.Action == tandem.ActRecreate:
+		// The conflict is closed first: what follows looks for open ones, and a crash leaves an intent.
+		if err := r.put(c, p, &row); err != nil {
+			return err
+		}
+		again, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{l.Device.ID})
+		if err != nil || len(again) == 0 {
+			return err
+		}
+		q := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
+		if change.Action == tandem.ActRecreate {
+			return r.recreate(ctx, newWork(), c, again[0], change)
+		}
+		again[0].Assignment.Base = r.baseOf(ctx, &again[0]) // the person has seen what changed there
+		return r.removeThere(ctx, c, again[0], x, q, change, nil)
+	case change.Action == tandem.ActCreate: // the local device comes back
+		d, a := l.Device, l.Assignment
+		d.DeletedAt, d.UpdatedAt = nil, r.now()
+		a.Status, a.UpdatedAt = tandem.SyncPending, r.now()
+		p.changes.UpdateDevices, p.changes.UpdateAssignments = []tandem.Device{d}, []tandem.Assignment{a}
+		p.counts.Local.Created++
+		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+	default:
+		r.removeHere(ctx, l, x, p, change, nil)
+	}
+	return r.put(c, p, &row)
+}
+
+// baseOf gives the base as the remote is now, so that a confirmed deletion is not held up by what was seen.
+func (r *run) baseOf(ctx context.Context, l *tandem.Linked) tandem.Base {
+	rd, err := r.remote.Device(ctx, l.Assignment.ExternalDeviceID)
+	if err != nil {
+		return l.Assignment.Base
+	}
+	now := r.read(rd, r.now())
+	if r.state.metadata != "" {
+		if err := r.readStateOf(ctx, &now); err != nil {
+			return l.Assignment.Base
+		}
+	}
+	s := restrict(now.shared, r.policy.Fields)
+	return tandem.Base{Local: s, Remote: s}
+}

@@ -1,0 +1,174 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"tandem"
+)
+
+// queueBeat is how often a waiting run says that it is alive; after three missed beats it counts as dead.
+const queueBeat = 3 * time.Second
+
+// join finds a queued run of equal operation and scope, which has not begun to read, and waits for its end (S19).
+func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, req *Request) (tandem.Run, bool, error) {
+	if req.PlanID != "" {
+		return tandem.Run{}, false, nil
+	}
+	queued, _, err := e.Store.Runs(ctx, org, tandem.RunFilter{ServiceID: service.ID, Status: tandem.RunQueued})
+	if err != nil {
+		return tandem.Run{}, false, err
+	}
+	for _, q := range queued {
+		if q.Operation != req.Operation || q.Forced != req.Force || q.PlanID != "" || q.Reverts != "" || !e.alive(&q) || !sameScope(&q, req) {
+			continue
+		}
+		run, err := e.wait(ctx, org, q.ID)
+		return run, err == nil, err
+	}
+	return tandem.Run{}, false, nil
+}
+
+func sameScope(q *tandem.Run, req *Request) bool {
+	var d Details
+	if err := json.Unmarshal(q.Details, &d); err != nil {
+		return false
+	}
+	return slices.Equal(d.Scope, req.DeviceIDs) && req.CreateMissing == ""
+}
+
+// alive reports whether a queued run's process still waits.
+func (e *Engine) alive(q *tandem.Run) bool {
+	var d Details
+	if err := json.Unmarshal(q.Details, &d); err != nil || d.WaitingUntil == nil {
+		return false
+	}
+	return e.Clock().Before(*d.WaitingUntil)
+}
+
+// wait follows a run to its end; one whose process died meanwhile gives NotFound.
+func (e *Engine) wait(ctx context.Context, org, id string) (tandem.Run, error) {
+	tick := time.NewTicker(e.poll())
+	defer tick.Stop()
+	for {
+		run, err := e.Store.Run(ctx, org, id)
+		if err != nil || run.Status.Ended() {
+			return run, err
+		}
+		if run.Status == tandem.RunQueued && !e.alive(&run) {
+			return run, tandem.Errorf(tandem.Busy, "sync", id, "the queued run that this one joined was given up by its process").WithHint("start it again")
+		}
+		select {
+		case <-ctx.Done():
+			return run, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (e *Engine) poll() time.Duration { return min(250*time.Millisecond, e.leaseTTL()/10) }
+
+func (e *Engine) leaseTTL() time.Duration {
+	if e.LeaseTTL > 0 {
+		return e.LeaseTTL
+	}
+	return DefaultLeaseTTL
+}
+
+func (e *Engine) writeTimeout() time.Duration {
+	if e.WriteTimeout > 0 {
+		return e.WriteTimeout
+	}
+	return DefaultWriteTimeout
+}
+
+// queue stores the run as waiting for its turn.
+func (r *run) queue(ctx context.Context) error {
+	until := r.now().Add(3 * queueBeat)
+	r.details.WaitingUntil = &until
+	return r.putRecord(ctx, nil)
+}
+
+// takeLease waits for the service's lease and begins the run with it. The context ends with the lease.
+func (r *run) takeLease(ctx context.Context) (context.Context, error) {
+	ttl := r.e.leaseTTL()
+	tick := time.NewTicker(r.e.poll())
+	defer tick.Stop()
+	beat := time.Now()
+	for {
+		asked := time.Now()
+		lease, err := r.e.Store.AcquireLease(ctx, r.org, r.service.ID, r.e.Holder+"/"+r.record.ID, r.record.ID, ttl)
+		if err == nil {
+			var held context.Context
+			r.lease, held = keep(ctx, r.e.Store, r.org, lease, asked, ttl)
+			if err := r.begin(held); err != nil {
+				return nil, errors.Join(err, r.lease.release(context.WithoutCancel(ctx)))
+			}
+			return held, nil
+		}
+		if !tandem.Is(err, tandem.Busy) {
+			return nil, err
+		}
+		if r.phase == "" {
+			r.enter("waiting for another run of this service", 0)
+		}
+		if time.Since(beat) > queueBeat {
+			beat = time.Now()
+			if err := r.queue(ctx); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+		asked2, err := r.e.Store.CancelRequested(ctx, r.org, r.record.ID)
+		if err != nil {
+			return nil, err
+		}
+		if asked2 {
+			return nil, errCanceled
+		}
+	}
+}
+
+// begin marks this run as running and what a dead holder left behind as interrupted (S24).
+func (r *run) begin(ctx context.Context) error {
+	now := r.now()
+	r.record.Status, r.record.StartedAt = tandem.RunRunning, &now
+	r.details.WaitingUntil = nil
+	c := &tandem.Changes{Fence: r.lease.fence()}
+	for _, status := range []tandem.RunStatus{tandem.RunRunning, tandem.RunQueued} {
+		runs, _, err := r.e.Store.Runs(ctx, r.org, tandem.RunFilter{ServiceID: r.service.ID, Status: status})
+		if err != nil {
+			return err
+		}
+		for _, old := range runs {
+			if old.ID == r.record.ID || r.e.alive(&old) { // a session says how long it lives
+				continue
+			}
+			old.Status, old.CompletedAt = tandem.RunInterrupted, &now
+			old.Error = "its process ended in the middle; run " + r.record.ID + " settled what it had begun"
+			if old.StartedAt != nil {
+				old.DurationMS = max(0, now.Sub(*old.StartedAt).Milliseconds())
+			}
+			c.PutRuns = append(c.PutRuns, old)
+		}
+	}
+	b, err := json.Marshal(r.details)
+	if err != nil {
+		return err
+	}
+	r.record.Details = b
+	c.PutRuns = append(c.PutRuns, r.record)
+	// The service as it is now, not as it was before the wait.
+	if r.service, err = r.e.Store.Service(ctx, r.org, r.service.ID); err != nil {
+		return err
+	}
+	r.settings()
+	return r.e.Store.Apply(ctx, r.org, c)
+}
