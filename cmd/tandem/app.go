@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"tandem"
+	"tandem/budget"
+	"tandem/golioth"
+	"tandem/registry"
+	"tandem/secret"
+	"tandem/store"
+	"tandem/store/postgres"
+	"tandem/store/sqlite"
+	"tandem/syncer"
+)
+
+// app is one command under way.
+type app struct {
+	*Main
+	flags *Globals
+	out   *output
+	log   *slog.Logger
+}
+
+func newApp(m *Main, flags *Globals) *app {
+	level := slog.LevelWarn
+	if flags.Verbose {
+		level = slog.LevelInfo
+	}
+	_, noColor := m.LookupEnv("NO_COLOR")
+	return &app{Main: m, flags: flags, out: newOutput(m, flags.JSON, flags.NoColor || noColor),
+		log: slog.New(slog.NewTextHandler(m.Stderr, &slog.HandlerOptions{Level: level}))}
+}
+
+// exit reports a command's error and gives its exit code.
+func (a *app) exit(err error) int {
+	var code exitCode
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &usage):
+		a.out.fail("usage", usage.message, usage.hint, usage)
+		return exitUsage
+	}
+	var e *tandem.Error
+	if !errors.As(err, &e) {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("stopped")
+		}
+		a.out.fail(string(tandem.Internal), err.Error(), "", err)
+		return exitFailed
+	}
+	a.out.fail(string(e.Code), strings.TrimSuffix(e.Error(), "; "+e.Hint), e.Hint, err)
+	switch e.Code {
+	case tandem.Blocked:
+		return exitBlocked
+	case tandem.Invalid:
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// session is an open database with everything that works on it.
+type session struct {
+	*app
+	store    *store.Store
+	keys     *secret.Keyring
+	engine   *syncer.Engine
+	registry *registry.Registry
+	actor    registry.Actor
+
+	mu      sync.Mutex
+	budgets map[string]*budget.Budget // by service
+	clients []*golioth.Client
+}
+
+// with opens the database for the time of fn.
+func (a *app) with(ctx context.Context, fn func(s *session) error) (err error) {
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return fn(s)
+}
+
+func (a *app) open(ctx context.Context) (*session, error) {
+	st, err := a.openStore(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := secret.Open(a.keyFile())
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return a.newSession(st, keys), nil
+}
+
+func (a *app) newSession(st *store.Store, keys *secret.Keyring) *session {
+	s := &session{app: a, store: st, keys: keys, actor: a.actor(), budgets: map[string]*budget.Budget{}}
+	s.engine = &syncer.Engine{Store: st, Connect: s.connect, Clock: a.Clock, NewID: newID, Holder: holder(), Log: a.log}
+	s.registry = &registry.Registry{Store: st, Engine: s.engine, Clock: a.Clock, NewID: newID}
+	return s
+}
+
+func (s *session) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.budgets {
+		b.Close()
+	}
+	for _, c := range s.clients {
+		c.Close()
+	}
+	return s.store.Close()
+}
+
+// openStore opens the database. A new SQLite file gets its schema by itself; any other database with an
+// older or newer schema is refused, unless whatever is set.
+func (a *app) openStore(ctx context.Context, whatever bool) (*store.Store, error) {
+	url := a.flags.DatabaseURL
+	switch {
+	case strings.HasPrefix(url, "sqlite:"):
+		path := sqlitePath(url)
+		stat, err := os.Stat(path)
+		fresh := errors.Is(err, os.ErrNotExist) || err == nil && stat.Size() == 0
+		return sqlite.Open(ctx, path, store.Options{AutoMigrate: fresh && !whatever, AnySchema: whatever})
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return postgres.Open(ctx, url, store.Options{AnySchema: whatever})
+	}
+	return nil, &usageError{"--database-url is neither sqlite:FILE nor postgres://…", "for example --database-url sqlite:tandem.db"}
+}
+
+func sqlitePath(url string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(url, "sqlite:"), "//")
+}
+
+// keyFile gives the file of keys: beside the SQLite database, or in the working folder.
+func (a *app) keyFile() string {
+	switch {
+	case a.flags.KeyFile != "":
+		return a.flags.KeyFile
+	case strings.HasPrefix(a.flags.DatabaseURL, "sqlite:"):
+		return filepath.Join(filepath.Dir(sqlitePath(a.flags.DatabaseURL)), secret.FileName)
+	}
+	return secret.FileName
+}
+
+// where is the place that a service's key is sealed for.
+func where(organizationID, serviceID string) secret.Where {
+	return secret.Where{Organization: organizationID, Table: "device_services", Column: "credentials", Row: serviceID}
+}
+
+// connect gives the remote of a service, with its key and its share of the budget (S32).
+func (s *session) connect(_ context.Context, service tandem.Service) (tandem.Remote, error) {
+	return s.client(service)
+}
+
+func (s *session) client(service tandem.Service) (*golioth.Client, error) {
+	if len(service.Credentials) == 0 {
+		return nil, tandem.Errorf(tandem.KeyLost, "connect", service.Name, "the service has no API key").
+			WithHint("give it one: tandem service update %s --api-key-file FILE", word(service.Name))
+	}
+	key, err := s.keys.Unseal(service.Credentials, where(service.OrganizationID, service.ID))
+	if err != nil {
+		return nil, err
+	}
+	client, err := golioth.New(golioth.Options{BaseURL: service.Config.BaseURL, Project: service.Config.Project,
+		Key: golioth.Secret(key.Reveal()), Budget: s.budget(&service)})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, client)
+	return client, nil
+}
+
+func (s *session) budget(service *tandem.Service) tandem.Budget {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.budgets[service.ID]
+	if !ok {
+		b = budget.New(budget.Options{Store: s.store, OrganizationID: service.OrganizationID, ServiceID: service.ID, Holder: newID(),
+			RequestsPerMinute: service.Config.RequestsPerMinute, Concurrency: service.Config.Concurrency})
+		s.budgets[service.ID] = b
+	}
+	return b
+}
+
+// actor is the person at the command line, as far as the system knows.
+func (a *app) actor() registry.Actor {
+	name := "command line"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username + " (command line)"
+	}
+	return registry.Actor{Name: name}
+}
+
+// newID mints a UUIDv7. It fails only when the system has no randomness left, which is no state to go on in.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// holder names this process in leases.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), newID())
+}
+
+// In says which organization a command is about.
+type In struct {
+	Org string `placeholder:"NAME" help:"The organization; may be left out where there is only one."`
+}
+
+// organization finds the one that is meant.
+func (s *session) organization(ctx context.Context, in In) (tandem.Organization, error) {
+	if in.Org != "" {
+		o, err := s.registry.Organization(ctx, s.actor, in.Org)
+		if tandem.Is(err, tandem.NotFound) {
+			return o, tandem.Errorf(tandem.NotFound, "find organization", in.Org, "there is no such organization").
+				WithHint("`tandem org list` shows those there are, `tandem org create %s` makes it", word(in.Org))
+		}
+		return o, err
+	}
+	all, err := s.registry.Organizations(ctx, s.actor)
+	if err != nil {
+		return tandem.Organization{}, err
+	}
+	switch len(all) {
+	case 0:
+		return tandem.Organization{}, tandem.Errorf(tandem.NotFound, "find organization", "", "there is no organization yet").
+			WithHint("make one: tandem org create NAME")
+	case 1:
+		return all[0], nil
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Slug
+	}
+	return tandem.Organization{}, &usageError{fmt.Sprintf("there are %d organizations", len(all)), "name one with --org: " + strings.Join(names, ", ")}
+}
+
+// service finds the one that is meant; how names the argument or flag that says which.
+func (s *session) service(ctx context.Context, org tandem.Organization, ref, how string) (tandem.Service, error) {
+	if ref != "" {
+		service, err := s.registry.Service(ctx, s.actor, org.ID, ref)
+		if tandem.Is(err, tandem.NotFound) {
+			return service, tandem.Errorf(tandem.NotFound, "find service", ref, "%s has no such service", org.Slug).
+				WithHint("`tandem service list --org %s` shows those there are", org.Slug)
+		}
+		return service, err
+	}
+	all, err := s.registry.Services(ctx, s.actor, org.ID)
+	if err != nil {
+		return tandem.Service{}, err
+	}
+	switch len(all) {
+	case 0:
+		return tandem.Service{}, tandem.Errorf(tandem.NotFound, "find service", "", "%s has no service yet", org.Slug).
+			WithHint("connect one: tandem service add golioth --org %s --name NAME --project ID --api-key-file FILE", org.Slug)
+	case 1:
+		return all[0], nil
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	return tandem.Service{}, &usageError{fmt.Sprintf("%s has %d services", org.Slug, len(all)), "name one with " + how + ": " + strings.Join(names, ", ")}
+}
+
+// inOrganization opens the database and finds the organization.
+func (a *app) inOrganization(ctx context.Context, in In, fn func(s *session, org tandem.Organization) error) error {
+	return a.with(ctx, func(s *session) error {
+		org, err := s.organization(ctx, in)
+		if err != nil {
+			return err
+		}
+		return fn(s, org)
+	})
+}
+
+// readKey reads an API key from a file, standard input or TANDEM_API_KEY; never from an argument.
+func (a *app) readKey(file string) (secret.Text, error) {
+	if file == "" {
+		if _, ok := a.LookupEnv("TANDEM_API_KEY"); !ok {
+			return secret.Text{}, &usageError{"the API key is missing", "give it with --api-key-file FILE, --api-key-file - for standard input, or in TANDEM_API_KEY"}
+		}
+		return secret.Read(secret.Source{Env: "TANDEM_API_KEY"})
+	}
+	var stdin io.Reader
+	if file == "-" {
+		stdin = a.Stdin
+	}
+	return secret.Read(secret.Source{File: file, Stdin: stdin})
+}
+
+// word quotes a name for a shell where it must be.
+func word(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

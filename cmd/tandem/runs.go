@@ -1,0 +1,424 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"tandem"
+	"tandem/syncer"
+)
+
+// RunsCmd is `tandem runs`.
+type RunsCmd struct {
+	List    RunsListCmd    `cmd:"" help:"List runs, newest first."`
+	Show    RunsShowCmd    `cmd:"" help:"Show one: what it did, and its errors by cause."`
+	Approve RunsApproveCmd `cmd:"" help:"Let through what a blocked run held back."`
+	Discard RunsDiscardCmd `cmd:"" help:"Drop what a blocked run held back."`
+	Cancel  RunsCancelCmd  `cmd:"" help:"Ask a run to stop at its next batch."`
+	Revert  RunsRevertCmd  `cmd:"" help:"Undo a finished run."`
+}
+
+// RunsListCmd is `tandem runs list`.
+type RunsListCmd struct {
+	In
+	Paging
+	Service   string `help:"Of this service."`
+	Status    string `enum:",queued,running,completed,partial,failed,blocked,canceled,interrupted" default:"" help:"With this status."`
+	Operation string `enum:",import,export,bidirectional,webhook,revert" default:"" help:"Of this kind."`
+}
+
+// Run lists them.
+func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
+	page, err := c.page()
+	if err != nil {
+		return err
+	}
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		filter := tandem.RunFilter{Status: tandem.RunStatus(c.Status), Operation: tandem.Operation(c.Operation), Page: page}
+		if c.Service != "" {
+			v, err := s.service(ctx, org, c.Service, "--service")
+			if err != nil {
+				return err
+			}
+			filter.ServiceID = v.ID
+		}
+		runs, total, err := s.store.Runs(ctx, org.ID, filter)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			if runs == nil {
+				runs = []tandem.Run{}
+			}
+			return a.out.value(map[string]any{"runs": runs, "pagination": pagination(page, total)})
+		}
+		if total == 0 {
+			a.out.printf("no run; start one: tandem sync --org %s\n", org.Slug)
+			return nil
+		}
+		rows := make([][]string, len(runs))
+		for i := range runs {
+			r := &runs[i]
+			took := ""
+			if r.CompletedAt != nil {
+				took = duration(time.Duration(r.DurationMS) * time.Millisecond)
+			}
+			rows[i] = []string{r.ID, a.out.since(r.CreatedAt), string(r.Operation), string(r.Trigger), string(r.Status), number(r.Summary.Processed),
+				summaryLine(r), number(r.Summary.Conflicts), number(r.Summary.Failed), took}
+		}
+		a.out.table([]string{"id", "when", "operation", "trigger", "status", "devices", "changed", "conflicts", "failed", "took"}, rows)
+		a.out.more(page, (page.Number-1)*page.Limit+len(runs), total)
+		return nil
+	})
+}
+
+// RunsShowCmd is `tandem runs show`.
+type RunsShowCmd struct {
+	In
+	ID string `arg:"" help:"The run's id; last is the newest one."`
+}
+
+// Run shows it.
+func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		run, err := s.findRun(ctx, org, c.ID)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			reply, err := s.runJSON(ctx, org, &run)
+			if err != nil {
+				return err
+			}
+			return a.out.value(reply)
+		}
+		a.out.showRun(&run)
+		started := ""
+		if run.StartedAt != nil {
+			started = run.StartedAt.Format(time.DateTime) + " UTC, " + a.out.since(*run.StartedAt)
+		}
+		a.out.pairs("id", run.ID, "started", started, "by", clean(run.CreatedBy), "trigger", string(run.Trigger), "plan", run.PlanID, "undoes", run.Reverts)
+		for _, p := range runDetails(&run).Phases {
+			a.out.printf("  %s  %s\n", a.out.dim(fmt.Sprintf("%-14s", p.Name)), duration(time.Duration(p.DurationMS)*time.Millisecond))
+		}
+		if err := s.showFailures(ctx, org, &run); err != nil {
+			return err
+		}
+		if err := s.showHeld(ctx, org, &run); err != nil {
+			return err
+		}
+		return s.showEntries(ctx, org, &run)
+	})
+}
+
+// findRun finds a run by its id; "last" is the newest one.
+func (s *session) findRun(ctx context.Context, org tandem.Organization, id string) (tandem.Run, error) {
+	if id != "last" {
+		return s.store.Run(ctx, org.ID, id)
+	}
+	runs, _, err := s.store.Runs(ctx, org.ID, tandem.RunFilter{Page: tandem.Page{Number: 1, Limit: 1}})
+	if err == nil && len(runs) == 0 {
+		err = tandem.Errorf(tandem.NotFound, "find run", "last", "there is no run yet")
+	}
+	if err != nil {
+		return tandem.Run{}, err
+	}
+	return runs[0], nil
+}
+
+// runDetails reads what a run noted of itself; what cannot be read is left out.
+func runDetails(run *tandem.Run) syncer.Details {
+	var d syncer.Details
+	if len(run.Details) == 0 || json.Unmarshal(run.Details, &d) != nil {
+		return syncer.Details{}
+	}
+	return d
+}
+
+func showWarnings(o *output, run *tandem.Run) {
+	for _, warning := range runDetails(run).Warnings {
+		o.printf("  %s %s\n", o.paint(text.FgYellow, "!"), clean(warning))
+	}
+}
+
+// cause is one reason for failures, with the devices that it met.
+type cause struct {
+	code    tandem.Code
+	text    string
+	names   []string
+	devices int
+}
+
+// hints say what to do about a failure, by its code.
+var hints = map[tandem.Code]string{
+	tandem.Invalid:      "change the value that the service refuses, here, and sync again",
+	tandem.NotFound:     "the next sync finds out whether the device is gone",
+	tandem.Exists:       "another device on the service has this name or hardware id; rename one of the two",
+	tandem.Unauthorized: "check the API key: tandem service test",
+	tandem.Forbidden:    "the API key does not allow this; check its permissions in the Golioth console",
+	tandem.RateLimited:  "lower the budget: tandem service update --requests-per-minute N; then sync again",
+	tandem.Unavailable:  "the service had trouble; sync again later",
+	tandem.Timeout:      "sync again; what was sent and not confirmed is looked up first",
+	tandem.Malformed:    "the service sent something unreadable about this device; look at it in the Golioth console",
+	tandem.Stale:        "it was being changed at that moment; sync again",
+}
+
+// showFailures groups a run's failed and moved entries by cause.
+func (s *session) showFailures(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+	var causes []*cause
+	for _, outcome := range []tandem.EntryOutcome{tandem.OutcomeFailed, tandem.OutcomeMoved} {
+		err := s.eachEntry(ctx, org, tandem.EntryFilter{RunID: run.ID, Outcome: outcome}, func(e *tandem.Entry) bool {
+			name := e.DeviceName
+			if name == "" {
+				name = e.ExternalDeviceID
+			}
+			why := strings.TrimPrefix(e.Error, e.DeviceName+": ")
+			if e.Outcome == tandem.OutcomeMoved && why == "" {
+				why = "the device kept changing while it was merged"
+			}
+			i := slices.IndexFunc(causes, func(c *cause) bool { return c.code == e.Code && c.text == why })
+			if i < 0 {
+				if len(causes) >= 100 {
+					return false
+				}
+				i, causes = len(causes), append(causes, &cause{code: e.Code, text: why})
+			}
+			causes[i].devices++
+			if len(causes[i].names) < 5 || s.flags.Verbose {
+				causes[i].names = append(causes[i].names, name)
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(causes) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(causes, func(a, b *cause) int { return b.devices - a.devices })
+	s.out.printf("\n%s\n", s.out.bold("what failed, by cause"))
+	for _, c := range causes {
+		s.out.printf("  %s × %s\n", s.out.paint(text.FgRed, number(c.devices)), dash(c.text))
+		names := list(c.names)
+		if rest := c.devices - len(c.names); rest > 0 {
+			names += fmt.Sprintf(" and %s more", number(rest))
+		}
+		s.out.printf("    %s\n", names)
+		if hint := hints[c.code]; hint != "" && !strings.Contains(c.text, "; ") {
+			s.out.printf("    → %s\n", hint)
+		}
+	}
+	return nil
+}
+
+// eachEntry walks entries page by page until fn has enough.
+func (s *session) eachEntry(ctx context.Context, org tandem.Organization, filter tandem.EntryFilter, fn func(*tandem.Entry) bool) error {
+	for filter.Page = (tandem.Page{Number: 1, Limit: 1000}); ; filter.Page.Number++ {
+		entries, _, err := s.store.Entries(ctx, org.ID, filter)
+		if err != nil {
+			return err
+		}
+		for i := range entries {
+			if !fn(&entries[i]) {
+				return nil
+			}
+		}
+		if len(entries) < filter.Page.Limit {
+			return nil
+		}
+	}
+}
+
+// showHeld prints what a blocked run holds back.
+func (s *session) showHeld(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+	if run.Status != tandem.RunBlocked || run.PlanID == "" {
+		return nil
+	}
+	view := newPlanView(s.app)
+	for offset := 0; ; {
+		rows, err := s.store.PlanRows(ctx, org.ID, run.PlanID, offset, 1000)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			if err := view.add(row); err != nil {
+				return err
+			}
+		}
+		offset += len(rows)
+	}
+	s.out.printf("\n%s\n", s.out.bold("held back until a person decides"))
+	for _, o := range planOrder {
+		if view.counts[o.kind] > 0 {
+			view.group(o.kind, o.title, o.removal)
+		}
+	}
+	s.out.printf("let it through: tandem runs approve %[1]s --org %[2]s\ndrop it:        tandem runs discard %[1]s --org %[2]s\n", run.ID, org.Slug)
+	return nil
+}
+
+// showEntries prints the first changes of a run.
+func (s *session) showEntries(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+	limit := 30
+	if s.flags.Verbose {
+		limit = 1 << 30
+	}
+	var rows [][]string
+	total := 0
+	err := s.eachEntry(ctx, org, tandem.EntryFilter{RunID: run.ID}, func(e *tandem.Entry) bool {
+		if total++; len(rows) < limit {
+			rows = append(rows, []string{short(e.DeviceName, 30), string(e.Side), string(e.Action), dash(string(e.Path)),
+				short(valueText(e.Before), 30), short(valueText(e.After), 40), string(e.Outcome)})
+		}
+		return len(rows) < limit
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	s.out.printf("\n")
+	s.out.table([]string{"device", "side", "action", "field", "before", "after", "outcome"}, rows)
+	if len(rows) == limit {
+		s.out.printf("%s\n", s.out.dim("-v shows all"))
+	}
+	return nil
+}
+
+// RunsApproveCmd is `tandem runs approve`.
+type RunsApproveCmd struct {
+	In
+	ID  string `arg:"" help:"The blocked run's id."`
+	Yes bool   `help:"Do not ask."`
+}
+
+// Run lets it through, as a new run.
+func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		run, err := s.findRun(ctx, org, c.ID)
+		if err != nil {
+			return err
+		}
+		if a.out.ask && !c.Yes {
+			if err := s.showHeld(ctx, org, &run); err != nil {
+				return err
+			}
+			if err := a.confirm(false, "do what the run held back"); err != nil {
+				return err
+			}
+		}
+		service, err := s.registry.Service(ctx, s.actor, org.ID, run.ServiceID)
+		if err != nil {
+			return err
+		}
+		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+			return s.engine.Approve(ctx, org.ID, run.ID, s.actor.By(), report)
+		})
+	})
+}
+
+// RunsDiscardCmd is `tandem runs discard`.
+type RunsDiscardCmd struct {
+	In
+	ID string `arg:"" help:"The blocked run's id."`
+}
+
+// Run drops what was held.
+func (c *RunsDiscardCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		run, err := s.findRun(ctx, org, c.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.engine.Discard(ctx, org.ID, run.ID, s.actor.By()); err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"operation_id": run.ID, "discarded": true})
+		}
+		a.out.printf("dropped what the run %s held back\n", run.ID)
+		return nil
+	})
+}
+
+// RunsCancelCmd is `tandem runs cancel`.
+type RunsCancelCmd struct {
+	In
+	ID string `arg:"" help:"The run's id."`
+}
+
+// Run asks it to stop.
+func (c *RunsCancelCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		run, err := s.findRun(ctx, org, c.ID)
+		if err != nil {
+			return err
+		}
+		if run.Status.Ended() {
+			return tandem.Errorf(tandem.Stale, "cancel run", run.ID, "it has ended already: %s", run.Status)
+		}
+		if err := s.store.RequestCancel(ctx, org.ID, run.ID); err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"operation_id": run.ID, "cancel_requested": true})
+		}
+		a.out.printf("asked the run %s to stop at its next batch\n", run.ID)
+		return nil
+	})
+}
+
+// RunsRevertCmd is `tandem runs revert`.
+type RunsRevertCmd struct {
+	In
+	ID     string `arg:"" help:"The run's id; last is the newest one."`
+	DryRun bool   `help:"Show what would be undone, and what cannot be."`
+	Yes    bool   `help:"Do not ask."`
+}
+
+// Run undoes it as a new run (S29).
+func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		run, err := s.findRun(ctx, org, c.ID)
+		if err != nil {
+			return err
+		}
+		if c.DryRun || a.out.ask && !c.Yes {
+			view, changes := newPlanView(a), []tandem.Change{}
+			preview, err := s.engine.PreviewRevert(ctx, org.ID, run.ID, func(change tandem.Change) error {
+				if a.out.json {
+					changes = append(changes, change)
+				}
+				return view.add(change)
+			})
+			if err != nil {
+				return err
+			}
+			if a.out.json {
+				return a.out.value(map[string]any{"dry_run": true, "reverts": run.ID, "summary": preview.Run.Summary, "details": changes})
+			}
+			view.show(&preview)
+			if c.DryRun {
+				return nil
+			}
+			if err := a.confirm(false, "undo this run"); err != nil {
+				return err
+			}
+		}
+		service, err := s.registry.Service(ctx, s.actor, org.ID, run.ServiceID)
+		if err != nil {
+			return err
+		}
+		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+			return s.engine.Revert(ctx, org.ID, run.ID, s.actor.By(), report)
+		})
+	})
+}

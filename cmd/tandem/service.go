@@ -1,0 +1,449 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"tandem"
+	"tandem/golioth"
+	"tandem/registry"
+)
+
+// ServiceCmd is `tandem service`.
+type ServiceCmd struct {
+	Add    ServiceAddCmd    `cmd:"" help:"Connect a Golioth project."`
+	List   ServiceListCmd   `cmd:"" help:"List the services."`
+	Show   ServiceShowCmd   `cmd:"" help:"Show one with its settings."`
+	Update ServiceUpdateCmd `cmd:"" help:"Change a service's settings or key."`
+	Test   ServiceTestCmd   `cmd:"" help:"Ask the project whether it answers and takes the key."`
+	Pause  ServicePauseCmd  `cmd:"" help:"Stop syncing a service, or all of them."`
+	Resume ServiceResumeCmd `cmd:"" help:"Go on syncing a paused service."`
+	Delete ServiceDeleteCmd `cmd:"" help:"Delete a service; its devices stay on both sides."`
+}
+
+// Settings are a service's settings as flags; what is not given stays as it is.
+type Settings struct {
+	BaseURL           *string           `name:"base-url" placeholder:"URL" help:"Where the API is (https://api.golioth.io)."`
+	Project           *string           `help:"The project's id."`
+	Fields            []string          `help:"The fields to sync: name, enabled, hardware_ids, tags, blueprint, cohort, metadata, status, battery, location, firmware."`
+	Direction         *string           `help:"import, export or bidirectional (bidirectional)."`
+	Conflicts         *string           `help:"What settles a conflict: manual, local_wins, remote_wins or newest_wins (manual)."`
+	FieldConflicts    map[string]string `placeholder:"FIELD=STRATEGY" help:"The same for single fields, such as tags=local_wins."`
+	CreateLocal       *bool             `negatable:"" help:"Create devices here that are only there (on)."`
+	CreateRemote      *bool             `negatable:"" help:"Create devices there that are only here (off)."`
+	OnRemoteDelete    *string           `help:"When a device was deleted there: unlink, delete or recreate (unlink)."`
+	DeleteRemote      *bool             `negatable:"" help:"Delete devices there that were deleted here (off)."`
+	MaxDelete         *float64          `placeholder:"RATIO" help:"Share of the linked devices that may be deleted or unlinked in a day before a person is asked (0.1)."`
+	MaxChange         *float64          `placeholder:"RATIO" help:"The same for changes of enabled and cohort on the service (0.1)."`
+	MetadataPath      *string           `placeholder:"PATH" help:"Where metadata is kept, such as state:metadata; empty is off."`
+	BatteryPath       *string           `placeholder:"PATH" help:"Where the battery level is, such as stream:battery; empty is off."`
+	LocationPath      *string           `placeholder:"PATH" help:"Where the location is, such as state:location; empty is off."`
+	FilterName        *string           `placeholder:"PATTERN" help:"Import only new devices whose name matches, such as gw-*."`
+	FilterTag         *[]string         `placeholder:"TAG" help:"Import only new devices that have all these tags."`
+	FilterBlueprint   *string           `placeholder:"NAME" help:"Import only new devices of this blueprint."`
+	FilterCohort      *string           `placeholder:"NAME" help:"Import only new devices of this cohort."`
+	RequestsPerMinute *int              `help:"The most requests a minute, over all processes."`
+	Concurrency       *int              `help:"The most requests at once, over all processes."`
+	StateReads        *int              `help:"The most device-by-device state reads of one run."`
+	OnlineWindow      *time.Duration    `help:"How recent a report makes a device online (15m)."`
+}
+
+// apply puts the given flags into a service's settings.
+func (f *Settings) apply(c *tandem.ServiceConfig) error {
+	put(&c.BaseURL, f.BaseURL)
+	put(&c.Project, f.Project)
+	put((*string)(&c.Direction), f.Direction)
+	put((*string)(&c.Strategy), f.Conflicts)
+	put(&c.CreateLocal, f.CreateLocal)
+	put(&c.CreateRemote, f.CreateRemote)
+	put((*string)(&c.OnRemoteDelete), f.OnRemoteDelete)
+	put(&c.DeleteRemote, f.DeleteRemote)
+	put(&c.Guards.MaxDelete, f.MaxDelete)
+	put(&c.Guards.MaxChange, f.MaxChange)
+	put(&c.Paths.Metadata, f.MetadataPath)
+	put(&c.Paths.Battery, f.BatteryPath)
+	put(&c.Paths.Location, f.LocationPath)
+	put(&c.Filters.Name, f.FilterName)
+	put(&c.Filters.Tags, f.FilterTag)
+	put(&c.Filters.Blueprint, f.FilterBlueprint)
+	put(&c.Filters.Cohort, f.FilterCohort)
+	put(&c.RequestsPerMinute, f.RequestsPerMinute)
+	put(&c.Concurrency, f.Concurrency)
+	put(&c.StateReads, f.StateReads)
+	if f.OnlineWindow != nil {
+		c.OnlineWindow = int(f.OnlineWindow.Seconds())
+	}
+	if f.Fields != nil {
+		c.Fields = tandem.NoFields
+		for _, name := range f.Fields {
+			field, err := tandem.ParseField(name)
+			if err != nil {
+				return err
+			}
+			c.Fields = c.Fields.With(field)
+		}
+	}
+	if f.FieldConflicts != nil {
+		c.FieldStrategies = map[string]tandem.Strategy{}
+		for field, strategy := range f.FieldConflicts {
+			c.FieldStrategies[field] = tandem.Strategy(strategy)
+		}
+	}
+	return nil
+}
+
+func put[T any](to *T, value *T) {
+	if value != nil {
+		*to = *value
+	}
+}
+
+// Key is how an API key comes in.
+type Key struct {
+	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"The file that holds the API key; - reads standard input. Or set TANDEM_API_KEY."`
+	APIKey     string `name:"api-key" hidden:""`
+}
+
+// refuse turns down a key among the arguments.
+func (k *Key) refuse() error {
+	if k.APIKey == "" {
+		return nil
+	}
+	return &usageError{"an API key must not be an argument: every user of this machine can see it, and the shell keeps it",
+		"give it with --api-key-file FILE, --api-key-file - for standard input, or in TANDEM_API_KEY; and make a new key, since this one has been seen"}
+}
+
+// ServiceAddCmd is `tandem service add`.
+type ServiceAddCmd struct {
+	In
+	Key
+	Settings
+	Type      string `arg:"" help:"The platform: golioth."`
+	Name      string `required:"" help:"What to call it here."`
+	SkipCheck bool   `help:"Do not contact the project now."`
+}
+
+// Run connects the project, after one look at whether it answers.
+func (c *ServiceAddCmd) Run(ctx context.Context, a *app) error {
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	if c.Project == nil {
+		return &usageError{"--project is missing", "it is the last part of the project's address in the Golioth console"}
+	}
+	key, err := a.readKey(c.APIKeyFile)
+	if err != nil {
+		return err
+	}
+	config := tandem.DefaultServiceConfig()
+	config.BaseURL = golioth.DefaultBaseURL
+	if err := c.apply(&config); err != nil {
+		return err
+	}
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		add := registry.NewService{Name: c.Name, ServiceType: c.Type, Config: config, Key: func(org, id string) ([]byte, error) {
+			if !c.SkipCheck {
+				client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal())})
+				if err != nil {
+					return nil, err
+				}
+				defer client.Close()
+				if _, err := client.Project(ctx); err != nil {
+					return nil, err
+				}
+			}
+			return s.keys.Seal(key, where(org, id))
+		}}
+		service, err := s.registry.AddService(ctx, s.actor, org.ID, add)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(service)
+		}
+		a.out.printf("connected %s to the project %s at %s\n", a.out.bold(service.Name), service.Config.Project, service.Config.BaseURL)
+		a.out.note("next: tandem sync %s --org %s --dry-run   shows what a first sync would do\n", word(service.Name), org.Slug)
+		return nil
+	})
+}
+
+// ServiceListCmd is `tandem service list`.
+type ServiceListCmd struct{ In }
+
+// Run lists them.
+func (c *ServiceListCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		all, err := s.registry.Services(ctx, s.actor, org.ID)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			if all == nil {
+				all = []tandem.Service{}
+			}
+			return a.out.value(map[string]any{"services": all})
+		}
+		if len(all) == 0 {
+			a.out.printf("no service yet; connect one: tandem service add golioth --org %s --name NAME --project ID --api-key-file FILE\n", org.Slug)
+			return nil
+		}
+		rows := make([][]string, len(all))
+		for i := range all {
+			v := &all[i]
+			rows[i] = []string{clean(v.Name), v.ServiceType, clean(v.Config.Project), serviceState(v), string(v.Config.Direction), string(v.Config.Strategy), a.out.ago(v.LastRunAt)}
+		}
+		a.out.table([]string{"name", "type", "project", "state", "direction", "conflicts", "last run"}, rows)
+		return nil
+	})
+}
+
+func serviceState(v *tandem.Service) string {
+	if !v.IsActive {
+		return "paused"
+	}
+	return string(v.State)
+}
+
+// ServiceShowCmd is `tandem service show`.
+type ServiceShowCmd struct {
+	In
+	Service string `arg:"" optional:"" help:"Its name or id."`
+}
+
+// Run shows it.
+func (c *ServiceShowCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		v, err := s.service(ctx, org, c.Service, "its name")
+		if err != nil {
+			return err
+		}
+		return a.showService(ctx, s, org, &v)
+	})
+}
+
+func (a *app) showService(ctx context.Context, s *session, org tandem.Organization, v *tandem.Service) error {
+	if a.out.json {
+		return a.out.value(v)
+	}
+	linked, err := s.store.LinkedCount(ctx, org.ID, v.ID)
+	if err != nil {
+		return err
+	}
+	c := &v.Config
+	byField := make([]string, 0, len(c.FieldStrategies))
+	for field, strategy := range c.FieldStrategies {
+		byField = append(byField, field+" "+string(strategy))
+	}
+	pin := ""
+	if v.Pin != nil {
+		pin = fmt.Sprintf("%s, made %s", clean(v.Pin.ID), v.Pin.CreatedAt.Format(time.DateOnly))
+	}
+	a.out.pairs("name", clean(v.Name), "id", v.ID, "type", v.ServiceType, "project", clean(c.Project), "pinned to", pin, "address", clean(c.BaseURL),
+		"API key", "stored encrypted", "state", strings.TrimSpace(serviceState(v)+" "+clean(v.StateReason)), "linked devices", number(linked),
+		"last run", a.out.ago(v.LastRunAt), "fields", list(c.Fields.Names()), "direction", string(c.Direction),
+		"conflicts", string(c.Strategy), "by field", strings.Join(byField, ", "), "creates here", yes(c.CreateLocal), "creates there", yes(c.CreateRemote),
+		"deleted there", string(c.OnRemoteDelete), "deletes there", yes(c.DeleteRemote),
+		"guards", fmt.Sprintf("%g of the devices deleted, %g changed in a day", c.Guards.MaxDelete, c.Guards.MaxChange),
+		"metadata path", c.Paths.Metadata, "battery path", c.Paths.Battery, "location path", c.Paths.Location,
+		"imports only", filterText(&c.Filters),
+		"budget", fmt.Sprintf("%s requests a minute, %d at once", number(c.RequestsPerMinute), c.Concurrency),
+		"online window", (time.Duration(c.OnlineWindow) * time.Second).String(),
+		"automatic sync", map[bool]string{true: fmt.Sprintf("every %d s", v.SyncInterval), false: "off"}[v.SyncEnabled])
+	return nil
+}
+
+func filterText(f *tandem.Filters) string {
+	var parts []string
+	for _, p := range [][2]string{{"name", f.Name}, {"tags", strings.Join(f.Tags, "+")}, {"blueprint", f.Blueprint}, {"cohort", f.Cohort}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+" "+clean(p[1]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// ServiceUpdateCmd is `tandem service update`.
+type ServiceUpdateCmd struct {
+	In
+	Key
+	Settings
+	Service     string         `arg:"" optional:"" help:"Its name or id."`
+	Name        *string        `help:"The new name."`
+	SyncEnabled *bool          `negatable:"" help:"Sync by itself, once a server runs (off)."`
+	Interval    *time.Duration `help:"How often (5m), at least 1m."`
+}
+
+// Run changes the settings; what they do is shown before the next run does it (S28).
+func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		v, err := s.service(ctx, org, c.Service, "its name")
+		if err != nil {
+			return err
+		}
+		check := v.Config
+		if err := c.apply(&check); err != nil {
+			return err
+		}
+		edit := registry.ServiceEdit{Name: c.Name, SyncEnabled: c.SyncEnabled, Config: func(config *tandem.ServiceConfig) {
+			_ = c.apply(config) // checked just above
+		}}
+		if c.Interval != nil {
+			seconds := int(c.Interval.Seconds())
+			edit.SyncInterval = &seconds
+		}
+		if c.APIKeyFile != "" {
+			key, err := a.readKey(c.APIKeyFile)
+			if err != nil {
+				return err
+			}
+			edit.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(key, where(org, id)) }
+		}
+		if v, err = s.registry.UpdateService(ctx, s.actor, org.ID, v.ID, edit); err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(v)
+		}
+		a.out.printf("updated the service %s\n", clean(v.Name))
+		a.out.note("`tandem sync %s --org %s --dry-run` shows what the settings do now\n", word(v.Name), org.Slug)
+		return nil
+	})
+}
+
+// ServiceTestCmd is `tandem service test`.
+type ServiceTestCmd struct {
+	In
+	Service string `arg:"" optional:"" help:"Its name or id."`
+}
+
+// Run asks the project once.
+func (c *ServiceTestCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		v, err := s.service(ctx, org, c.Service, "its name")
+		if err != nil {
+			return err
+		}
+		remote, err := s.client(v)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		project, err := remote.Project(ctx)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		if err := checkPin(&v, project.ProjectIdentity); err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"service": v.Name, "ok": true, "project": project, "duration_ms": took.Milliseconds()})
+		}
+		a.out.printf("%s: the project %s (%s) answers in %s and takes the key\n", clean(v.Name), clean(project.ID), clean(project.Name), duration(took))
+		return nil
+	})
+}
+
+// checkPin compares a project with the one that a service is pinned to (S21).
+func checkPin(v *tandem.Service, is tandem.ProjectIdentity) error {
+	if v.Pin == nil || v.Pin.ID == is.ID && v.Pin.OrganizationID == is.OrganizationID && v.Pin.CreatedAt.Equal(is.CreatedAt) {
+		return nil
+	}
+	return tandem.Errorf(tandem.Mismatch, "check project", v.Name, "the project at this address is another one than before: it was made %s, the old one %s",
+		is.CreatedAt.Format(time.DateTime), v.Pin.CreatedAt.Format(time.DateTime)).
+		WithHint("if that is meant, delete the service and add it again; its devices stay")
+}
+
+// ServicePauseCmd is `tandem service pause`.
+type ServicePauseCmd struct {
+	In
+	Service string `arg:"" optional:"" help:"Its name or id."`
+	All     bool   `help:"Pause every service of the organization."`
+}
+
+// Run pauses.
+func (c *ServicePauseCmd) Run(ctx context.Context, a *app) error {
+	return a.switchServices(ctx, c.In, c.Service, c.All, false)
+}
+
+// ServiceResumeCmd is `tandem service resume`.
+type ServiceResumeCmd struct {
+	In
+	Service string `arg:"" optional:"" help:"Its name or id."`
+	All     bool   `help:"Resume every service of the organization."`
+}
+
+// Run resumes.
+func (c *ServiceResumeCmd) Run(ctx context.Context, a *app) error {
+	return a.switchServices(ctx, c.In, c.Service, c.All, true)
+}
+
+func (a *app) switchServices(ctx context.Context, in In, ref string, all, active bool) error {
+	return a.inOrganization(ctx, in, func(s *session, org tandem.Organization) error {
+		var services []tandem.Service
+		if all {
+			found, err := s.registry.Services(ctx, s.actor, org.ID)
+			if err != nil {
+				return err
+			}
+			services = found
+		} else {
+			one, err := s.service(ctx, org, ref, "its name, or --all")
+			if err != nil {
+				return err
+			}
+			services = []tandem.Service{one}
+		}
+		done := []tandem.Service{}
+		for i := range services {
+			v, err := s.registry.UpdateService(ctx, s.actor, org.ID, services[i].ID, registry.ServiceEdit{IsActive: &active})
+			if err != nil {
+				return err
+			}
+			done = append(done, v)
+			a.out.printf("%s %s\n", map[bool]string{true: "resumed", false: "paused"}[active], clean(v.Name))
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"services": done})
+		}
+		return nil
+	})
+}
+
+// ServiceDeleteCmd is `tandem service delete`.
+type ServiceDeleteCmd struct {
+	In
+	Service string `arg:"" help:"Its name or id."`
+	Yes     bool   `help:"Do not ask."`
+}
+
+// Run deletes it.
+func (c *ServiceDeleteCmd) Run(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		v, err := s.service(ctx, org, c.Service, "its name")
+		if err != nil {
+			return err
+		}
+		linked, err := s.store.LinkedCount(ctx, org.ID, v.ID)
+		if err != nil {
+			return err
+		}
+		if err := a.confirm(c.Yes, fmt.Sprintf("delete the service %s and unlink its %s? The devices stay on both sides", clean(v.Name), devices(linked))); err != nil {
+			return err
+		}
+		v, unlinked, err := s.registry.DeleteService(ctx, s.actor, org.ID, v.ID)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"deleted": v.ID, "unlinked": unlinked})
+		}
+		a.out.printf("deleted the service %s; %s unlinked\n", clean(v.Name), devices(unlinked))
+		return nil
+	})
+}

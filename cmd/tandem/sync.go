@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"tandem"
+	"tandem/syncer"
+)
+
+// SyncCmd is `tandem sync`.
+type SyncCmd struct {
+	In
+	Service       string   `arg:"" optional:"" help:"The service's name or id; may be left out where there is only one."`
+	Operation     string   `enum:",import,export,bidirectional" default:"" help:"import, export or bidirectional; the service's direction when left out."`
+	DryRun        bool     `help:"Show what would be done, and do nothing."`
+	Save          bool     `help:"With --dry-run: store the plan, to be applied later with --plan."`
+	Plan          string   `placeholder:"ID" help:"Apply this stored plan and nothing else."`
+	Force         bool     `help:"With import make local equal remote, with export remote equal local, over every difference of linked devices."`
+	CreateMissing string   `enum:",local,remote,both,none" default:"" help:"On which side to create what is missing there: local, remote, both or none; the service's settings when left out."`
+	Devices       []string `placeholder:"ID,…" help:"Only these devices, by id, device_id or name."`
+	Yes           bool     `help:"Do not ask."`
+}
+
+// Run syncs.
+func (c *SyncCmd) Run(ctx context.Context, a *app) error {
+	if c.Save && !c.DryRun {
+		return &usageError{"--save goes with --dry-run", "a plan is stored by a dry run, and applied with --plan ID"}
+	}
+	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		service, err := c.target(ctx, s, org)
+		if err != nil {
+			return err
+		}
+		req, err := c.request(ctx, s, org, &service)
+		if err != nil {
+			return err
+		}
+		if c.DryRun {
+			return c.dryRun(ctx, s, org, &service, req)
+		}
+		if err := c.approve(ctx, s, org, &service, req); err != nil {
+			return err
+		}
+		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+			return s.engine.Run(ctx, org.ID, req, report)
+		})
+	})
+}
+
+// target finds the service; a stored plan names its own.
+func (c *SyncCmd) target(ctx context.Context, s *session, org tandem.Organization) (tandem.Service, error) {
+	if c.Plan == "" || c.Service != "" {
+		return s.service(ctx, org, c.Service, "its name: tandem sync NAME")
+	}
+	plan, err := s.store.Plan(ctx, org.ID, c.Plan)
+	if err != nil {
+		return tandem.Service{}, err
+	}
+	return s.registry.Service(ctx, s.actor, org.ID, plan.ServiceID)
+}
+
+func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service) (syncer.Request, error) {
+	req := syncer.Request{ServiceID: service.ID, Operation: tandem.Operation(c.Operation), Trigger: tandem.ByHand, Force: c.Force,
+		CreateMissing: syncer.Missing(c.CreateMissing), PlanID: c.Plan, CreatedBy: s.actor.By()}
+	if c.Plan != "" {
+		plan, err := s.store.Plan(ctx, org.ID, c.Plan)
+		if err != nil {
+			return req, err
+		}
+		if req.Operation == "" {
+			req.Operation = plan.Operation
+		}
+	}
+	if req.Operation == "" {
+		req.Operation = tandem.Operation(service.Config.Direction)
+	}
+	for _, ref := range c.Devices {
+		d, err := s.registry.Device(ctx, s.actor, org.ID, ref)
+		if err != nil {
+			return req, err
+		}
+		req.DeviceIDs = append(req.DeviceIDs, d.ID)
+	}
+	return req, nil
+}
+
+// dryRun shows the plan, and stores it when asked (S27).
+func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req syncer.Request) error {
+	view, changes := newPlanView(s.app), []tandem.Change{}
+	each := view.add
+	if s.out.json {
+		each = func(change tandem.Change) error {
+			changes = append(changes, change)
+			return nil
+		}
+	}
+	watch := s.out.newProgress()
+	preview, err := s.engine.Preview(ctx, org.ID, req, c.Save, each, watch.report)
+	watch.end()
+	if err != nil {
+		return err
+	}
+	if s.out.json {
+		return s.out.value(map[string]any{"dry_run": true, "service": service.Name, "operation": req.Operation, "status": preview.Run.Status,
+			"summary": preview.Run.Summary, "plan_id": preview.PlanID, "details": changes})
+	}
+	view.show(&preview)
+	showWarnings(s.out, &preview.Run)
+	if preview.PlanID != "" {
+		s.out.printf("\nstored as the plan %s\n", preview.PlanID)
+		s.out.printf("apply it: tandem sync %s --org %s --plan %s\n", word(service.Name), org.Slug, preview.PlanID)
+	}
+	return nil
+}
+
+// approve shows what a service's first run, changed settings or force would do, and asks (S11, S28).
+// Where nobody can be asked, starting the run is the approval.
+func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req syncer.Request) error {
+	if c.Yes || !s.out.ask || c.Plan != "" {
+		return nil
+	}
+	why := ""
+	switch {
+	case c.Force:
+		why = "--force overwrites every difference"
+	case service.ApprovedConfig == "":
+		why = "this is the first sync of " + clean(service.Name)
+	case !syncer.Approved(service):
+		why = "the settings of " + clean(service.Name) + " have changed since its last sync"
+	default:
+		return nil
+	}
+	view, watch := newPlanView(s.app), s.out.newProgress()
+	preview, err := s.engine.Preview(ctx, org.ID, req, false, view.add, watch.report)
+	watch.end()
+	if err != nil {
+		return err
+	}
+	s.out.printf("%s\n", s.out.bold(why))
+	view.show(&preview)
+	if view.total == 0 {
+		return nil
+	}
+	ok, err := s.ask("do this")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		s.out.note("nothing was changed\n")
+		return exitCode(exitFailed)
+	}
+	return nil
+}
+
+// runToEnd watches a run, reports it and gives its exit code.
+func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service *tandem.Service, do func(syncer.Report) (tandem.Run, error)) error {
+	watch := s.out.newProgress()
+	run, err := do(watch.report)
+	watch.end()
+	if err != nil && run.ID == "" {
+		return err
+	}
+	after := context.WithoutCancel(ctx) // the run is over; what it did is shown also when Ctrl-C ended it
+	if s.out.json {
+		if value, jsonErr := s.runJSON(after, org, &run); jsonErr != nil {
+			return jsonErr
+		} else if jsonErr := s.out.value(value); jsonErr != nil {
+			return jsonErr
+		}
+		if err != nil {
+			s.out.json = false // the result is out; the reason goes to standard error alone
+			return err
+		}
+		return runExit(&run)
+	}
+	if err != nil {
+		return err
+	}
+	s.out.showRun(&run)
+	if err := s.showFailures(after, org, &run); err != nil {
+		return err
+	}
+	s.advise(org, service, &run)
+	return runExit(&run)
+}
+
+// runExit gives the exit code of a run's status.
+func runExit(run *tandem.Run) error {
+	switch run.Status {
+	case tandem.RunCompleted, tandem.RunQueued, tandem.RunRunning:
+		if run.Summary.Conflicts > 0 || run.Summary.Failed > 0 {
+			return exitCode(exitPartial)
+		}
+		return nil
+	case tandem.RunPartial:
+		return exitCode(exitPartial)
+	case tandem.RunBlocked:
+		return exitCode(exitBlocked)
+	}
+	return exitCode(exitFailed)
+}
+
+// maxDetails bounds the entries in a run's JSON.
+const maxDetails = 1000
+
+// runReply is a run as JSON: what was done is in details, what the run notes of itself in record.
+type runReply struct {
+	tandem.Run
+	Details []tandem.Entry `json:"details"`
+	Record  any            `json:"record,omitempty"`
+}
+
+func (s *session) runJSON(ctx context.Context, org tandem.Organization, run *tandem.Run) (runReply, error) {
+	reply := runReply{Run: *run, Details: []tandem.Entry{}}
+	if len(run.Details) > 0 {
+		reply.Record = run.Details
+	}
+	entries, _, err := s.store.Entries(ctx, org.ID, tandem.EntryFilter{RunID: run.ID, Page: tandem.Page{Number: 1, Limit: maxDetails}})
+	if err != nil {
+		return reply, err
+	}
+	if entries != nil {
+		reply.Details = entries
+	}
+	return reply, nil
+}
+
+// showRun prints what a run did.
+func (o *output) showRun(run *tandem.Run) {
+	status := string(run.Status)
+	switch run.Status {
+	case tandem.RunCompleted:
+		status = o.paint(text.FgGreen, status)
+	case tandem.RunFailed, tandem.RunInterrupted:
+		status = o.paint(text.FgRed, status)
+	default:
+		status = o.paint(text.FgYellow, status)
+	}
+	o.printf("%s  %s, %s in %s\n", o.bold(status), run.Operation, devices(run.Summary.Processed), duration(time.Duration(run.DurationMS)*time.Millisecond))
+	o.printf("  here         %s\n", countsText(run.Summary.Local))
+	o.printf("  the service  %s\n", countsText(run.Summary.Remote))
+	if run.Summary.Failed > 0 || run.Summary.Conflicts > 0 {
+		o.printf("  %s failed, %s\n", number(run.Summary.Failed), count(run.Summary.Conflicts, "conflict", "conflicts"))
+	}
+	if run.Error != "" {
+		o.printf("  %s\n", clean(run.Error))
+	}
+	showWarnings(o, run)
+}
+
+func countsText(c tandem.Counts) string {
+	if c == (tandem.Counts{}) {
+		return "nothing changed"
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		verb string
+	}{{c.Created, "created"}, {c.Updated, "updated"}, {c.Deleted, "deleted or unlinked"}} {
+		if p.n > 0 {
+			parts = append(parts, number(p.n)+" "+p.verb)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// advise says what to do next.
+func (s *session) advise(org tandem.Organization, service *tandem.Service, run *tandem.Run) {
+	name, slug := word(service.Name), org.Slug
+	switch {
+	case run.Status == tandem.RunBlocked:
+		s.out.printf("a guard holds changes back; look at them and decide:\n  tandem runs show %[1]s --org %[2]s\n  tandem runs approve %[1]s --org %[2]s\n  tandem runs discard %[1]s --org %[2]s\n", run.ID, slug)
+	case run.Status == tandem.RunCanceled || run.Status == tandem.RunInterrupted:
+		s.out.printf("what was done is kept; go on with: tandem sync %s --org %s\n", name, slug)
+	case run.Status == tandem.RunQueued || run.Status == tandem.RunRunning:
+		s.out.printf("another process does this run; watch it: tandem runs show %s --org %s\n", run.ID, slug)
+	}
+	if run.Summary.Conflicts > 0 {
+		s.out.printf("look at the conflicts: tandem conflicts list --org %s\n", slug)
+	}
+	details := runDetails(run)
+	if n := details.NotLinked.Remote; n > 0 {
+		s.out.printf("%s on the service and not here: tandem remote list --org %s\n", count(n, "device is", "devices are"), slug)
+	}
+	if n := details.NotLinked.Local; n > 0 {
+		s.out.printf("%s here and not on the service: tandem sync %s --org %s --create-missing remote\n", count(n, "device is", "devices are"), name, slug)
+	}
+	if details.StateLeft > 0 {
+		s.out.printf("%s still to be read for their state; the next syncs go on\n", count(details.StateLeft, "device is", "devices are"))
+	}
+}
+
+// summaryLine gives a run in a few words.
+func summaryLine(run *tandem.Run) string {
+	changed := func(c tandem.Counts) int { return c.Created + c.Updated + c.Deleted }
+	return fmt.Sprintf("%s here, %s there", number(changed(run.Summary.Local)), number(changed(run.Summary.Remote)))
+}
