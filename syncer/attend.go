@@ -242,8 +242,15 @@ func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *p
 		l.Device = p.changes.UpdateDevices[0]
 		l.Device.Version++
 	}
+	open := d.open
+	if len(p.changes.PutConflicts) > 0 {
+		var err error
+		if open, err = r.e.openOf(context.WithoutCancel(ctx), r.org, r.service.ID, &l); err != nil {
+			return err
+		}
+	}
 	rd, err := r.write(ctx, &l, &in, d.remote)
-	after := writeResult{linked: l, intent: in, settled: d.result.Conflicts, open: d.open, counted: true}
+	after := writeResult{linked: l, intent: in, settled: d.result.Conflicts, open: open, counted: true}
 	switch {
 	case err == nil:
 		after.reply = &rd
@@ -260,7 +267,7 @@ func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *p
 
 // refused reports whether the remote certainly did not do it.
 func refused(err error) bool {
-	return tandem.Is(err, tandem.Invalid, tandem.NotFound, tandem.Exists, tandem.Unauthorized, tandem.Forbidden, tandem.RateLimited)
+	return tandem.Is(err, tandem.Invalid, tandem.NotFound, tandem.Exists, tandem.Stale, tandem.Unauthorized, tandem.Forbidden, tandem.RateLimited)
 }
 
 func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edit) tandem.Intent {

@@ -316,6 +316,16 @@ func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, extern
 			return tandem.Errorf(tandem.NotFound, "ignore", id, "no such device among those that are not linked on %s", service.Name).WithHint("tandem remote list --not-linked shows them")
 		}
 	}
+	if !ignore {
+		// A row that is put keeps that it was ignored: it goes first, and comes back as it would from a listing.
+		drop := &tandem.Changes{}
+		for _, row := range c.PutNotLinked {
+			drop.DropNotLinked = append(drop.DropNotLinked, tandem.NotLinkedKey{ServiceID: row.ServiceID, ExternalDeviceID: row.ExternalDeviceID})
+		}
+		if err := e.Store.Apply(ctx, org, drop); err != nil {
+			return err
+		}
+	}
 	return e.Store.Apply(ctx, org, c)
 }
 
