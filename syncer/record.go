@@ -81,7 +81,7 @@ func (r *run) piece(d *decision) (*piece, error) {
 		p.changes.UpdateAssignments = append(p.changes.UpdateAssignments, a)
 	}
 	p.counts.Conflicts += pending
-	if len(p.changes.UpdateDevices)+len(p.changes.UpdateAssignments)+len(p.changes.Entries)+len(p.changes.PutConflicts) == 0 {
+	if pending == 0 && len(p.changes.UpdateDevices)+len(p.changes.UpdateAssignments)+len(p.changes.Entries)+len(p.changes.PutConflicts) == 0 {
 		return nil, nil
 	}
 	return p, nil
