@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"reflect"
+	"testing"
 	"time"
 
 	"tandem"
@@ -322,4 +323,11 @@ var foreignTests = map[string]func(*world){
 			w.Errorf("the slots were given away: %d, %v", n, err)
 		}
 	},
+}
+
+// Fill puts one of everything into a new organization and gives its id, for tests of one database only.
+func Fill(t *testing.T, st tandem.Store) string {
+	w := newWorld(t, []tandem.Store{st})
+	full(w)
+	return w.org
 }

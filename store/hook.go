@@ -1,0 +1,11 @@
+package store
+
+import "github.com/uptrace/bun"
+
+// AddQueryHook lets a hook see every statement, for tests and traces. It is called before the store is used.
+func (s *Store) AddQueryHook(hook bun.QueryHook) {
+	s.writer.AddQueryHook(hook)
+	if s.reader != s.writer {
+		s.reader.AddQueryHook(hook)
+	}
+}
