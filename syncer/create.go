@@ -102,6 +102,9 @@ func (r *run) creating(ctx context.Context, w *work, barred map[string]bool, nex
 				return err
 			}
 			after = devices[len(devices)-1].ID
+			if err := r.makeTags(ctx, devices); err != nil {
+				return err
+			}
 			var list []*piece
 			for _, d := range devices {
 				if barred[d.ID] || r.frozenByIntent(d.ID) {
@@ -138,6 +141,28 @@ func (r *run) creating(ctx context.Context, w *work, barred map[string]bool, nex
 			}
 		}
 	})
+}
+
+// makeTags creates the tags that a batch of creates needs and the service lacks. A tag is told by its
+// name, so that making one twice is impossible and needs no intent; one that is refused is drift later.
+func (r *run) makeTags(ctx context.Context, devices []tandem.Device) error {
+	if r.dry != nil || r.allow != nil || !r.fields.Has(tandem.FieldTags) {
+		return nil
+	}
+	for i := range devices {
+		for _, tag := range devices[i].Tags {
+			if _, known := r.words.id(tandem.TagEntity, tag); known || r.words.refusal(tag) != nil {
+				continue
+			}
+			if err := r.mayWrite(ctx); err != nil {
+				return err
+			}
+			if _, err := r.words.tagID(context.WithoutCancel(ctx), r.remote, tag); err != nil && r.words.refusal(tag) == nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func contains(list []*piece, p *piece) bool {
