@@ -22,7 +22,7 @@ func writeChange(b *bulk, c *tandem.Change) {
 }
 
 func (a *apply) entries(ctx context.Context) error {
-	return a.insert(ctx, a.tx, "golioth_sync_log_entries", "organization_id, id, run_id, service_id, "+changeColumns+", outcome, code, error, created_at", "",
+	return a.insert(ctx, a.tx, "golioth_sync_log_entries", "organization_id, id, run_id, service_id, "+changeColumns+", outcome, code, error, search_text, created_at", "",
 		len(a.Changes.Entries), func(b *bulk, i int) {
 			e := &a.Changes.Entries[i]
 			b.text(a.org)
@@ -33,6 +33,7 @@ func (a *apply) entries(ctx context.Context) error {
 			b.text(string(e.Outcome))
 			b.opt(string(e.Code))
 			b.opt(e.Error)
+			b.opt(fold(e.DeviceName + "\n" + e.Error))
 			b.instant(e.CreatedAt)
 		})
 }

@@ -143,16 +143,14 @@ func (r *deviceScan) device(org string, d *tandem.Device) (err error) {
 	if d.FieldEditedAt, err = decodeEdits(r.edited); err != nil {
 		return err
 	}
-	if r.metadata == "" && r.location == "" && r.firmware == "" {
-		return nil
+	d.Metadata, d.Location = nil, nil
+	if d.Firmware, err = decodeFirmware(r.firmware); err != nil || r.metadata == "" && r.location == "" {
+		return err
 	}
 	if err := r.metadata.decode(&d.Metadata); err != nil {
 		return err
 	}
-	if err := r.location.decode(&d.Location); err != nil {
-		return err
-	}
-	return r.firmware.decode(&d.Firmware)
+	return r.location.decode(&d.Location)
 }
 
 // devices scans all rows of a query that selects deviceRead.

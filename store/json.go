@@ -140,6 +140,45 @@ func decodeEdits(text word) (tandem.EditTimes, error) {
 	return edits, err
 }
 
+// decodeFirmware reads what packages reported.
+func decodeFirmware(text word) (map[string]tandem.Firmware, error) {
+	if text == "" {
+		return nil, nil
+	}
+	packages := make(map[string]tandem.Firmware, 2)
+	r := reader{text: string(text)}
+	ok := r.object(func(name string) bool {
+		f := tandem.Firmware{}
+		ok := r.object(func(key string) (ok bool) {
+			switch key {
+			case "version":
+				f.Version, ok = r.string()
+			case "target":
+				f.Target, ok = r.string()
+			case "state":
+				f.State, ok = r.string()
+			case "state_code":
+				f.StateCode, ok = r.string()
+			case "reason":
+				f.Reason, ok = r.string()
+			case "reason_code":
+				f.ReasonCode, ok = r.string()
+			case "time":
+				f.Time, ok = r.string()
+			}
+			return ok
+		})
+		packages[name] = f
+		return ok
+	})
+	if ok && r.pos == len(r.text) {
+		return packages, nil
+	}
+	packages = nil
+	err := text.decode(&packages)
+	return packages, err
+}
+
 // reader reads JSON without spaces, as this package writes it. Its methods are not ok on anything unusual.
 type reader struct {
 	text string

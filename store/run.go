@@ -96,7 +96,7 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 	if q.Outcome != "" && q.Outcome != tandem.OutcomeDone {
 		f.add("e.outcome <> 'done'") // as the partial index says it
 	}
-	f.contains(q.Search, "LOWER(e.device_name)", "LOWER(e.error)")
+	f.contains(q.Search, "e.search_text")
 	err = s.read(ctx, "list entries", org, func(tx bun.Conn) error {
 		if total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e"); err != nil {
 			return err

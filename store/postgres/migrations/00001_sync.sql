@@ -42,12 +42,12 @@ CREATE TABLE devices (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, id)
-);
+) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX devices_device_id ON devices (organization_id, device_id) WHERE deleted_at IS NULL;
 CREATE INDEX devices_device_id_folded ON devices (organization_id, device_id_folded, id);
 CREATE INDEX devices_name_folded ON devices (organization_id, name_folded, id);
-CREATE INDEX devices_last_seen ON devices (organization_id, last_seen NULLS FIRST, id);
-CREATE INDEX devices_battery_level ON devices (organization_id, battery_level NULLS FIRST, id);
+-- No index on last_seen and battery_level: with one, each report would rewrite every index of its device; without,
+-- it is a heap-only update in the space that fillfactor leaves. Sorting or filtering by them reads the organization's devices.
 CREATE INDEX devices_created_at ON devices (organization_id, created_at, id);
 CREATE INDEX devices_updated_at ON devices (organization_id, updated_at, id);
 CREATE INDEX devices_device_type ON devices (organization_id, device_type) WHERE device_type IS NOT NULL;
@@ -277,6 +277,7 @@ CREATE TABLE golioth_sync_log_entries (
     outcome text COLLATE "C" NOT NULL,
     code text COLLATE "C",
     error text,
+    search_text text COLLATE "C", -- device name and error, folded
     created_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, id)
 );

@@ -277,6 +277,7 @@ CREATE TABLE golioth_sync_log_entries (
     outcome TEXT NOT NULL,
     code TEXT,
     error TEXT,
+    search_text TEXT, -- device name and error, folded
     created_at TEXT NOT NULL,
     PRIMARY KEY (organization_id, id)
 ) STRICT;
