@@ -293,7 +293,7 @@ func TestState(t *testing.T) {
 }
 
 func TestListingData(t *testing.T) {
-	for shape, want := range map[string]string{"nested": `"data":{"a":{"b":7}}`, "value": `"data":7`, "keyed": `"data":{"a/b":7}`, "null": `"data":null`} {
+	for shape, want := range map[string]string{"nested": `"data":{"a":{"b":7}}`, "value": `"data":7`, "keyed": `"data":{"a/b":7}`, "null": `"data":null`, "state": `"data":{"state":7}`} {
 		w := newWorld(t, Options{Unknowns: Unknowns{ListingData: shape}, Projects: bare()})
 		id := w.call("POST", "/devices", `{"name":"d"}`).id()
 		w.call("GET", "/devices?statePath=a/b", "").want(t, 200, `"data":null`)

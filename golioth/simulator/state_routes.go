@@ -131,6 +131,8 @@ func (c *call) listingData(d *device, keys []string) ([]byte, error) {
 		return []byte("null"), nil
 	case shape == "keyed" && len(keys) > 0:
 		value = map[string]any{strings.Join(keys, "/"): value}
+	case shape == "state":
+		value = map[string]any{"state": value}
 	case shape == "nested":
 		for _, key := range slices.Backward(keys) {
 			value = map[string]any{key: value}

@@ -11,7 +11,8 @@ import (
 
 // Unknowns are the behaviours of the real service that no source settles, each a switch.
 // The zero value of each field means its default, which is the first value named.
-// A client must work under every combination.
+// A client must work under every combination. Of API.md §18, webhook retries, setting values, partial
+// pipeline PUTs and RPC timeouts have no switch: those endpoints are not served.
 type Unknowns struct {
 	PutOmitted       string        // put-omitted: clear | keep; what PUT does to device fields left out
 	PutEnabled       string        // put-enabled: keep | disable; what PUT does when "enabled" is left out
@@ -25,13 +26,10 @@ type Unknowns struct {
 	PerPageOver      string        // per-page-over: clamp | 400; perPage above 100
 	MissingProject   string        // missing-project: 403 | 404
 	RetryAfter       string        // retry-after: seconds | date | none; on 429 for too many requests
-	ListingData      string        // listing-data: nested | value | keyed | null; "data" when statePath is asked
+	ListingData      string        // listing-data: nested | value | keyed | state | null; "data" when statePath is asked
 	TagCharset       string        // tag-charset: strict | loose; lower-case letters, digits and - only, or anything
 	ByTag            string        // by-tag: both | id | name; what devicesByTag/{tag} takes
 	EmptyPatch       string        // empty-patch: touch | ignore; whether a PATCH that changes nothing moves updatedAt
-	SettingValue     string        // setting-value: typed | string; how a setting's value reads back
-	PipelinePut      string        // pipeline-put: keep | clear; what a partial PUT does to the fields left out
-	RPCTimeout       string        // rpc-timeout: 504 | 408 | 400; a call that the device does not answer
 	StreamWindow     time.Duration // stream-window: look-back of a stream query without one; default 4h
 	StateDelay       time.Duration // state-delay: how long a written state value still reads as before; default 0
 	StreamDelay      time.Duration // stream-delay: how long a new row stays invisible; default 0
@@ -58,13 +56,10 @@ func (u *Unknowns) choices() []choice {
 		{"per-page-over", &u.PerPageOver, []string{"clamp", "400"}},
 		{"missing-project", &u.MissingProject, []string{"403", "404"}},
 		{"retry-after", &u.RetryAfter, []string{"seconds", "date", "none"}},
-		{"listing-data", &u.ListingData, []string{"nested", "value", "keyed", "null"}},
+		{"listing-data", &u.ListingData, []string{"nested", "value", "keyed", "state", "null"}},
 		{"tag-charset", &u.TagCharset, []string{"strict", "loose"}},
 		{"by-tag", &u.ByTag, []string{"both", "id", "name"}},
 		{"empty-patch", &u.EmptyPatch, []string{"touch", "ignore"}},
-		{"setting-value", &u.SettingValue, []string{"typed", "string"}},
-		{"pipeline-put", &u.PipelinePut, []string{"keep", "clear"}},
-		{"rpc-timeout", &u.RPCTimeout, []string{"504", "408", "400"}},
 	}
 }
 
