@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -195,12 +196,13 @@ func (s *Server) change(b bulk) (n int, err error) {
 					return err
 				}
 			}
-			for path, value := range b.State {
-				text, err := encode(value)
+			for _, path := range slices.Sorted(maps.Keys(b.State)) {
+				text, err := encode(b.State[path])
 				if err != nil {
 					return err
 				}
-				if value, err = decode(text); err != nil {
+				value, err := decode(text)
+				if err != nil {
 					return err
 				}
 				p.setState(d, stateWith(p.state(d), stateKeys(path), value, false))
