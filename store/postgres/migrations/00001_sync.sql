@@ -42,7 +42,7 @@ CREATE TABLE devices (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, id)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX devices_device_id ON devices (organization_id, device_id) WHERE deleted_at IS NULL;
 CREATE INDEX devices_device_id_folded ON devices (organization_id, device_id_folded, id);
 CREATE INDEX devices_name_folded ON devices (organization_id, name_folded, id);
