@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -82,6 +83,8 @@ type session struct {
 	engine   *syncer.Engine
 	registry *registry.Registry
 	actor    registry.Actor
+	// writeTimeout is when a write to a service is given up; 0 for the client's own.
+	writeTimeout time.Duration
 
 	mu      sync.Mutex
 	budgets map[string]*budget.Budget // by service
@@ -180,7 +183,7 @@ func (s *session) client(service tandem.Service) (*golioth.Client, error) {
 		return nil, err
 	}
 	client, err := golioth.New(golioth.Options{BaseURL: service.Config.BaseURL, Project: service.Config.Project,
-		Key: golioth.Secret(key.Reveal()), Budget: s.budget(&service)})
+		Key: golioth.Secret(key.Reveal()), Budget: s.budget(&service), WriteTimeout: s.writeTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -24,6 +25,24 @@ type SyncCmd struct {
 	CreateMissing string   `enum:",local,remote,both,none" default:"" help:"On which side to create what is missing there: local, remote, both or none; the service's settings when left out."`
 	Devices       []string `placeholder:"ID,…" help:"Only these devices, by id, device_id or name."`
 	Yes           bool     `help:"Do not ask."`
+	Timing
+}
+
+// Timing are the times that a run goes by; 0 leaves the engine's own, which fit a service across the internet.
+type Timing struct {
+	LeaseTTL     time.Duration `placeholder:"25s" help:"For how long a process that dies keeps the service from others."`
+	WriteTimeout time.Duration `placeholder:"10s" help:"After what time a write to the service is given up; shorter than half of --lease-ttl."`
+	Settle       time.Duration `placeholder:"10s" help:"For how long after a write the service may still show the value from before it."`
+}
+
+// set gives the session's engine and clients the times.
+func (c *Timing) set(s *session) error {
+	lease, write := cmp.Or(c.LeaseTTL, syncer.DefaultLeaseTTL), cmp.Or(c.WriteTimeout, syncer.DefaultWriteTimeout)
+	if c.LeaseTTL < 0 || c.WriteTimeout < 0 || c.Settle < 0 || 2*write > lease {
+		return &usageError{"the times do not fit together", "none is negative, and --lease-ttl is at least twice --write-timeout"}
+	}
+	s.engine.LeaseTTL, s.engine.WriteTimeout, s.engine.SettleWindow, s.writeTimeout = c.LeaseTTL, c.WriteTimeout, c.Settle, c.WriteTimeout
+	return nil
 }
 
 // Run syncs.
@@ -32,6 +51,9 @@ func (c *SyncCmd) Run(ctx context.Context, a *app) error {
 		return &usageError{"--save goes with --dry-run", "a plan is stored by a dry run, and applied with --plan ID"}
 	}
 	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+		if err := c.set(s); err != nil {
+			return err
+		}
 		service, err := c.target(ctx, s, org)
 		if err != nil {
 			return err
