@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ type options struct {
 	db      []string
 	memory  []int // fleet sizes
 	json    string
+	profile string // file for a CPU profile of Tandem's side
 	verbose bool
 }
 
@@ -56,7 +58,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	b := &bench{options: o, progress: progress}
-	table, err := b.measure(ctx)
+	table, err := b.profiled(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,6 +69,23 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return nil
 	}
 	return table.save(o.json)
+}
+
+// profiled measures, under the profiler when that was asked for.
+func (b *bench) profiled(ctx context.Context) (table *Table, err error) {
+	if b.profile == "" {
+		return b.measure(ctx)
+	}
+	file, err := os.Create(b.profile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, err
+	}
+	defer pprof.StopCPUProfile()
+	return b.measure(ctx)
 }
 
 // parse reads the flags.
@@ -83,6 +102,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	flags.StringVar(&db, "db", "both", "sqlite, postgres or both")
 	flags.StringVar(&memory, "memory", "10000,100000,1000000", "fleet sizes for the memory figures, the smallest first")
 	flags.StringVar(&o.json, "json", "", "file for the figures as JSON")
+	flags.StringVar(&o.profile, "cpuprofile", "", "file for a CPU profile of this process: the engine and the baselines")
 	flags.BoolVar(&o.verbose, "v", false, "tell each repetition")
 	if err := flags.Parse(args); err != nil {
 		return o, err
