@@ -27,15 +27,15 @@ type MigrateUpCmd struct{}
 // Run migrates.
 func (c *MigrateUpCmd) Run(ctx context.Context, a *app) error {
 	return a.withAnySchema(ctx, func(s *store.Store) error {
+		old, err := a.migrateLegacy(ctx, s)
+		if err != nil {
+			return err
+		}
 		applied, err := s.Migrate(ctx)
 		if err != nil {
 			return err
 		}
 		if err := s.CheckSchema(ctx); err != nil {
-			return err
-		}
-		old, err := a.migrateLegacy(ctx, s)
-		if err != nil {
 			return err
 		}
 		if a.out.json {
@@ -44,7 +44,8 @@ func (c *MigrateUpCmd) Run(ctx context.Context, a *app) error {
 			}
 			return a.out.value(map[string]any{"applied": applied, "device_integrations": old})
 		}
-		if len(applied) == 0 {
+		a.showLegacy(&old)
+		if len(applied) == 0 && !old.Found {
 			a.out.printf("the schema is up to date\n")
 		}
 		for _, name := range applied {
@@ -145,6 +146,9 @@ func (c *RestoreCmd) Run(ctx context.Context, a *app) error {
 	if err := checkBackup(ctx, temporary, c.File); err != nil {
 		return errors.Join(err, removeDatabase(temporary))
 	}
+	if err := foldLog(ctx, temporary); err != nil {
+		return errors.Join(err, removeDatabase(temporary))
+	}
 	kept, err := a.setAside(ctx, path, c)
 	if err != nil {
 		return errors.Join(err, removeDatabase(temporary))
@@ -188,7 +192,17 @@ func checkBackup(ctx context.Context, path, name string) (err error) {
 	if len(steps) > 0 && steps[0].AppliedAt == nil {
 		return wrong(errors.New("it has no Tandem tables"))
 	}
-	_, err = s.DB().DB.ExecContext(ctx, "PRAGMA journal_mode = DELETE") // leaves one file
+	return nil
+}
+
+// foldLog leaves one file of a database and its log. It fails while anybody else has the database open.
+func foldLog(ctx context.Context, path string) (err error) {
+	s, err := sqlite.OpenForMigration(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	_, err = s.DB().DB.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
 	return err
 }
 
@@ -212,13 +226,9 @@ func (a *app) setAside(ctx context.Context, path string, c *RestoreCmd) (string,
 	if err := a.confirm(c.Yes, "put "+c.File+" in the place of "+path+"? The present database is kept under another name"); err != nil {
 		return "", err
 	}
-	// Leaving WAL fails while another process has the file open, and folds the log into the file otherwise.
-	if s, err := sqlite.OpenForMigration(ctx, path); err == nil {
-		_, busy := s.DB().DB.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
-		if err := errors.Join(busy, s.Close()); busy != nil && err != nil {
-			return "", tandem.Errorf(tandem.Busy, "restore", path, "another process is using the database").WithHint("stop it first")
-		}
-	}
+	if err := foldLog(ctx, path); err != nil && strings.Contains(err.Error(), "locked") {
+		return "", tandem.Errorf(tandem.Busy, "restore", path, "another process is using the database").WithHint("stop it first")
+	} // a damaged database cannot be folded, and is set aside with its log
 	kept := path + ".before-restore-" + a.Clock().UTC().Format("20060102T150405")
 	for _, suffix := range []string{"", "-wal", "-shm"} { // of a damaged file the log stays with it
 		if err := ignoreMissing(os.Rename(path+suffix, kept+suffix)); err != nil {

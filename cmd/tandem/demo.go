@@ -32,6 +32,7 @@ type demo struct {
 	service tandem.Service
 	remote  *golioth.Client
 	step    int
+	edited  string // the run to undo
 }
 
 // Run gives the tour, in a database of its own unless one is named.
@@ -176,7 +177,8 @@ func (d *demo) edits(ctx context.Context) error {
 	}
 	view.show(&preview)
 	d.say("Do it:   tandem sync golioth")
-	_, err = d.sync(ctx, tandem.OpBidirectional)
+	run, err := d.sync(ctx, tandem.OpBidirectional)
+	d.edited = run.ID
 	return err
 }
 
@@ -208,16 +210,9 @@ func (d *demo) quiet(ctx context.Context) error {
 
 // undo takes the run with the edits back.
 func (d *demo) undo(ctx context.Context) error {
-	runs, _, err := d.store.Runs(ctx, d.org.ID, tandem.RunFilter{Operation: tandem.OpBidirectional, Page: tandem.Page{Number: 1, Limit: 10}})
-	if err != nil {
-		return err
-	}
-	if len(runs) < 2 {
-		return tandem.Errorf(tandem.Internal, "demo", "", "the run to undo is missing")
-	}
 	d.say("A run can be undone, on both sides, where nobody has changed things since:   tandem runs revert ID")
 	watch := d.out.newProgress()
-	run, err := d.engine.Revert(ctx, d.org.ID, runs[1].ID, d.actor.By(), watch.report)
+	run, err := d.engine.Revert(ctx, d.org.ID, d.edited, d.actor.By(), watch.report)
 	watch.end()
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func (c *DeviceImportCmd) Run(ctx context.Context, a *app) (err error) {
 		case failed:
 			a.out.note("tandem: %s\n", err)
 			return exitCode(exitFailed)
-		case report.Bad > 0 && !c.DryRun:
+		case report.Bad > 0 && c.SkipBad:
 			return exitCode(exitPartial)
 		case report.Bad > 0:
 			return exitCode(exitFailed)

@@ -121,7 +121,9 @@ func changeText(c *tandem.Change) string {
 		name = c.ExternalDeviceID
 	}
 	line := clean(name)
-	if c.Path != "" {
+	if c.Action == tandem.ActConflict && c.Path != "" {
+		line += fmt.Sprintf("  %s: here %s, on the service %s", c.Path, short(valueText(c.After), 50), short(valueText(c.Before), 50))
+	} else if c.Path != "" {
 		line += fmt.Sprintf("  %s: %s → %s", c.Path, short(valueText(c.Before), 50), short(valueText(c.After), 50))
 	}
 	if c.Note != "" {

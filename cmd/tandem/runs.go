@@ -178,7 +178,10 @@ func (s *session) showFailures(ctx context.Context, org tandem.Organization, run
 			if name == "" {
 				name = e.ExternalDeviceID
 			}
-			why := strings.TrimPrefix(e.Error, e.DeviceName+": ")
+			why := e.Error
+			for _, thing := range []string{e.DeviceName, e.ExternalDeviceID, e.DeviceID} {
+				why = strings.TrimPrefix(why, thing+": ")
+			}
 			if e.Outcome == tandem.OutcomeMoved && why == "" {
 				why = "the device kept changing while it was merged"
 			}
@@ -211,7 +214,7 @@ func (s *session) showFailures(ctx context.Context, org tandem.Organization, run
 			names += fmt.Sprintf(" and %s more", number(rest))
 		}
 		s.out.printf("    %s\n", names)
-		if hint := hints[c.code]; hint != "" && !strings.Contains(c.text, "; ") {
+		if hint := hints[c.code]; hint != "" {
 			s.out.printf("    → %s\n", hint)
 		}
 	}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"tandem/golioth/simulator"
+	"tandem/store/pgtest"
+)
+
+// mainWith lets testscript end the program, and throwaway databases after it.
+type mainWith struct{ m *testing.M }
+
+func (m mainWith) Run() int { return pgtest.Main(m.m) }
+
+func TestMain(m *testing.M) {
+	testscript.Main(mainWith{m}, map[string]func(){"tandem": main})
+}
+
+// TestScripts runs testdata/script: the real commands against a real simulator, each in a folder of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			return os.WriteFile(env.WorkDir+"/key", []byte("the-secret-key\n"), 0o600)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"sim":      startSimulator,
+			"admin":    admin,
+			"value":    value,
+			"save":     save,
+			"web":      startWebsite,
+			"exit":     exitIs,
+			"postgres": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("TANDEM_DATABASE_URL", pgtest.URL(t)) },
+		},
+	})
+}
+
+// startSimulator is `sim DEVICES [fault…]`: it serves the project demo for the key in $WORK/key, at $SIM_URL.
+func startSimulator(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	options := simulator.Options{Seed: 1, Projects: []simulator.Project{{ID: "demo", Keys: []string{"the-secret-key"}, Devices: n},
+		{ID: "other", Keys: []string{"other-key"}, Devices: 3}}}
+	for _, text := range args[1:] {
+		if rest, ok := strings.CutPrefix(text, "latency="); ok {
+			options.Latency, err = simulator.ParseLatency(rest)
+			ts.Check(err)
+			continue
+		}
+		fault, err := simulator.ParseFault(text)
+		ts.Check(err)
+		options.Faults = append(options.Faults, fault)
+	}
+	server, err := simulator.New(options)
+	ts.Check(err)
+	serve(ts, server)
+}
+
+// startWebsite is `web`: something at $SIM_URL that answers, and is not Golioth.
+func startWebsite(ts *testscript.TestScript, _ bool, _ []string) {
+	serve(ts, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if _, err := io.WriteString(w, "<html><body>Welcome to nginx!</body></html>"); err != nil {
+			return // the caller is gone
+		}
+	}))
+}
+
+func serve(ts *testscript.TestScript, handler http.Handler) {
+	server := httptest.NewServer(handler)
+	ts.Defer(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	ts.Setenv("SIM_URL", server.URL)
+}
+
+// admin is `admin METHOD PATH [BODY]`: a call to the simulator's admin endpoint; its answer is compared by `value`.
+func admin(ts *testscript.TestScript, _ bool, args []string) {
+	body := ""
+	if len(args) > 2 {
+		body = args[2]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], ts.Getenv("SIM_URL")+"/simulator/"+args[1], strings.NewReader(body))
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	reply, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("admin %s: %s", strings.Join(args, " "), reply)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("admin.json"), reply, 0o600))
+}
+
+// lookup gives the value at a dotted path of the JSON on standard output, or of a file with `-f FILE`.
+func lookup(ts *testscript.TestScript, args []string) (string, []string) {
+	file := "stdout"
+	if args[0] == "-f" {
+		file, args = args[1], args[2:]
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile(file))))
+	d.UseNumber()
+	var v any
+	ts.Check(d.Decode(&v))
+	if _, err := d.Token(); err != io.EOF {
+		ts.Fatalf("%s holds more than one JSON value", file)
+	}
+	for _, step := range strings.Split(args[0], ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			if step == "len" {
+				v = len(at)
+				continue
+			}
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("%s: the list has %d elements", args[0], len(at))
+			}
+			v = at[i]
+		default:
+			ts.Fatalf("%s: there is nothing at %q", args[0], step)
+		}
+	}
+	text, ok := v.(string)
+	if !ok {
+		b, err := json.Marshal(v)
+		ts.Check(err)
+		text = string(b)
+	}
+	return text, args[1:]
+}
+
+// value is `value PATH WANT`.
+func value(ts *testscript.TestScript, neg bool, args []string) {
+	got, rest := lookup(ts, args)
+	if (got == rest[0]) == neg {
+		ts.Fatalf("%s is %s", strings.Join(args[:len(args)-1], " "), got)
+	}
+}
+
+// save is `save PATH VARIABLE`.
+func save(ts *testscript.TestScript, _ bool, args []string) {
+	got, rest := lookup(ts, args)
+	ts.Setenv(rest[0], got)
+}
+
+// exitIs is `exit CODE tandem …`: the command must end with that code.
+func exitIs(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if e, ok := err.(interface{ ExitCode() int }); ok {
+			exit = e
+			code = exit.ExitCode()
+		} else {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
