@@ -328,6 +328,7 @@ func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, e
 		if r.dry != nil {
 			return r.planned(&dec, p), nil
 		}
+		p.counts.Conflicts = 0 // met, and counted, when it is attended
 		return p, w.toAttend(task{DeviceID: d.ID, Counted: true})
 	}
 	return p, nil
