@@ -23,8 +23,8 @@ const (
 	WriteTimeout = 10 * time.Second
 	// ReadTimeout bounds one attempt of a read, from the first byte sent to the last received.
 	ReadTimeout = 30 * time.Second
-	// DefaultPageConcurrency is how many pages of a listing are fetched at once.
-	DefaultPageConcurrency = 8
+	// DefaultPageConcurrency is how many pages of a listing are fetched at once (docs/decisions/0004).
+	DefaultPageConcurrency = 4
 	// MaxBody bounds every reply. A page of 100 devices takes about 60 kB.
 	MaxBody = 16 << 20
 	// MaxPerPage is the most devices that Golioth puts on a page.
