@@ -111,8 +111,8 @@ func (c *BackupCmd) Run(ctx context.Context, a *app) error {
 	}
 	return a.withAnySchema(ctx, func(s *store.Store) error {
 		temporary := filepath.Join(filepath.Dir(c.File), "."+filepath.Base(c.File)+"-"+newID())
-		if _, err := s.DB().DB.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
-			return errors.Join(tandem.Errorf(tandem.Unavailable, "backup", c.File, "the copy cannot be written: %w", err).
+		if err := s.Backup(ctx, temporary); err != nil {
+			return errors.Join(tandem.Errorf(tandem.CodeOf(err), "backup", c.File, "the copy cannot be written: %w", err).
 				WithHint("look at the disk's space and the folder's permissions"), ignoreMissing(os.Remove(temporary)))
 		}
 		if err := errors.Join(os.Chmod(temporary, 0o600), os.Rename(temporary, c.File)); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"tandem/golioth/simulator"
 	"tandem/store/pgtest"
+	"tandem/store/sqlite"
 )
 
 // mainWith lets testscript end the program, and throwaway databases after it.
@@ -45,6 +46,8 @@ func TestScripts(t *testing.T) {
 			"save":     save,
 			"web":      startWebsite,
 			"exit":     exitIs,
+			"sql":      sqlite3,
+			"damage":   damage,
 			"postgres": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("TANDEM_DATABASE_URL", pgtest.URL(t)) },
 		},
 	})
@@ -164,6 +167,26 @@ func value(ts *testscript.TestScript, neg bool, args []string) {
 func save(ts *testscript.TestScript, _ bool, args []string) {
 	got, rest := lookup(ts, args)
 	ts.Setenv(rest[0], got)
+}
+
+// sqlite3 is `sql FILE STATEMENT`.
+func sqlite3(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := sqlite.OpenForMigration(context.Background(), ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = s.DB().DB.ExecContext(context.Background(), args[1])
+	ts.Check(err)
+	ts.Check(s.Close())
+}
+
+// damage is `damage FILE`: it overwrites the middle of a file.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	for i := 4096; i < len(b); i++ {
+		b[i] = 0xa5
+	}
+	ts.Check(os.WriteFile(name, b, 0o600))
 }
 
 // exitIs is `exit CODE tandem …`: the command must end with that code.
