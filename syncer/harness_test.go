@@ -722,3 +722,8 @@ func (w *world) quiet(operation tandem.Operation) tandem.Run {
 	}
 	return run
 }
+
+// request asks for a whole run both ways.
+func request(w *world) syncer.Request {
+	return syncer.Request{ServiceID: w.service.ID, Operation: tandem.OpBidirectional, CreatedBy: "ada"}
+}

@@ -46,6 +46,10 @@ func (r *run) recover(ctx context.Context) error {
 		}
 		r.advance(1)
 	}
+	// This run's devices are those that it meets from now on.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.record.Summary.Processed, r.record.Summary.Successful = 0, 0
 	return nil
 }
 
