@@ -18,20 +18,20 @@ import (
 	"tandem/golioth"
 )
 
-// What the baselines share with Tandem's defaults: pages of 100, 8 at once, and 32 writes at once.
+// What the baselines share with Tandem's defaults besides golioth.DefaultPageConcurrency: pages of 100, 32 writes at once.
 const (
 	perPage          = 100
 	writeConcurrency = 32
 )
 
 // listing downloads and decodes the fleet with Tandem's own client, no budget, and nothing done with it.
-func listing(ctx context.Context, sim *simulator, statePath string) error {
+func listing(ctx context.Context, sim *simulator) error {
 	c, err := golioth.New(golioth.Options{BaseURL: sim.url, Project: project, Key: apiKey})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	for _, err := range c.Devices(ctx, tandem.RemoteListing{StatePath: statePath}) {
+	for _, err := range c.Devices(ctx, tandem.RemoteListing{}) {
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (p *plain) do(ctx context.Context, method, path string, body, reply any) er
 	return json.Unmarshal(text, reply)
 }
 
-// list downloads and decodes the fleet, 8 pages at once.
+// list downloads and decodes the fleet, as many pages at once as Tandem does.
 func (p *plain) list(ctx context.Context) ([]plainDevice, error) {
 	type page struct {
 		List  []plainDevice `json:"list"`

@@ -51,7 +51,7 @@ func (b *bench) edited(ctx context.Context, d *databases) error {
 				some := every(all, 2*round)
 				there = len(some)
 				return timed(func() error {
-					if err := listing(ctx, sim, ""); err != nil {
+					if err := listing(ctx, sim); err != nil {
 						return err
 					}
 					return p.toggle(ctx, some)

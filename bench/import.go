@@ -43,8 +43,8 @@ func (b *bench) importAll(ctx context.Context, s *site, devices int) (time.Durat
 }
 
 // list times the bare listing with Tandem's own client.
-func (b *bench) list(ctx context.Context, sim *simulator, statePath string) func(int) (time.Duration, error) {
-	return func(int) (time.Duration, error) { return timed(func() error { return listing(ctx, sim, statePath) }) }
+func (b *bench) list(ctx context.Context, sim *simulator) func(int) (time.Duration, error) {
+	return func(int) (time.Duration, error) { return timed(func() error { return listing(ctx, sim) }) }
 }
 
 // fullImport is (a): the import of a fleet into an empty database.
@@ -62,7 +62,7 @@ func (b *bench) fullImport(ctx context.Context, d *databases) error {
 			return t, err
 		}
 		row := Row{ID: "a", Database: d.kind, What: "full import", Against: "listing with the same client", Limit: 1.25}
-		if err := b.duel(row, false, b.list(ctx, sim, ""), fresh); err != nil {
+		if err := b.duel(row, false, b.list(ctx, sim), fresh); err != nil {
 			return err
 		}
 		b.seconds(Row{ID: "a", Database: d.kind, What: "full import, in seconds", Tandem: median(took), Limit: 5})
@@ -75,7 +75,7 @@ func (b *bench) fullImport(ctx context.Context, d *databases) error {
 			p := newPlain(sim)
 			defer p.close()
 			return timed(func() error { _, err := p.list(ctx); return err })
-		}, b.list(ctx, sim, ""))
+		}, b.list(ctx, sim))
 	})
 }
 
@@ -94,7 +94,7 @@ func (b *bench) unchanged(ctx context.Context, d *databases) error {
 	return b.fleet(ctx, b.devices, func(sim *simulator) error {
 		return b.imported(ctx, d, sim, nil, func(s *site) error {
 			row := Row{ID: "b", Database: d.kind, What: "re-sync, nothing changed", Against: "listing with the same client", Limit: 1.15}
-			return b.duel(row, false, b.list(ctx, sim, ""), func(int) (time.Duration, error) { return b.quiet(ctx, s) })
+			return b.duel(row, false, b.list(ctx, sim), func(int) (time.Duration, error) { return b.quiet(ctx, s) })
 		})
 	})
 }
@@ -112,7 +112,7 @@ func (b *bench) reported(ctx context.Context, d *databases) error {
 				}
 			}
 			row := Row{ID: "b2", Database: d.kind, What: "re-sync, every device reported", Against: "listing with the same client", Limit: 1.25}
-			return b.duel(row, false, afterReports(b.list(ctx, sim, "")), afterReports(func(int) (time.Duration, error) { return b.quiet(ctx, s) }))
+			return b.duel(row, false, afterReports(b.list(ctx, sim)), afterReports(func(int) (time.Duration, error) { return b.quiet(ctx, s) }))
 		})
 	})
 }

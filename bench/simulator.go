@@ -48,13 +48,13 @@ func startSimulator(ctx context.Context, program string, devices int, latency ti
 	if err := os.WriteFile(s.keyFile, []byte(apiKey), 0o600); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.url = "http://" + address
-	s.command = exec.Command(program, "simulator", "--listen", address, "--project", project, "--api-key", apiKey,
+	s.command = exec.CommandContext(ctx, program, "simulator", "--listen", address, "--project", project, "--api-key", apiKey,
 		"--devices", strconv.Itoa(devices), "--seed", "7", "--latency", latency.String())
 	s.command.Stdout, s.command.Stderr = &s.said, &s.said
 	if err := s.command.Start(); err != nil {
@@ -70,8 +70,8 @@ func startSimulator(ctx context.Context, program string, devices int, latency ti
 }
 
 // freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
