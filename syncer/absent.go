@@ -109,14 +109,16 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 	if err != nil {
 		return err
 	}
-	if openAt(open[l.Assignment.ExternalDeviceID], "") != nil {
+	about := open[l.Assignment.ExternalDeviceID]
+	if disputed := openAt(about, ""); disputed != nil && disputed.Status != tandem.ConflictPending {
 		p.counts.Conflicts++
-		return done() // waits for a person
+		return done() // is being settled
 	}
 	if r.changedHere(&l) {
-		r.deviceConflict(p, &l, tandem.DeletedRemotely, "it was deleted on the service, and changed here since they last agreed", open[l.Assignment.ExternalDeviceID])
+		r.deviceConflict(p, &l, tandem.DeletedRemotely, "it was deleted on the service, and changed here since they last agreed", nil, about)
 		return done()
 	}
+	r.close(p, about, tandem.ConflictConverged, "the device here is again as it was when they last agreed")
 	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Guarded: true, Note: "deleted on the service"}
 	switch r.service.Config.OnRemoteDelete {
 	case tandem.RecreateRemote:

@@ -272,10 +272,7 @@ func refused(err error) bool {
 
 func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edit) tandem.Intent {
 	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
-		ExternalDeviceID: l.Assignment.ExternalDeviceID, Kind: kind, Until: r.now().Add(r.e.writeTimeout()), CreatedAt: r.now()}
-	if r.lease != nil {
-		in.Fence = r.lease.fence().Token
-	}
+		ExternalDeviceID: l.Assignment.ExternalDeviceID, Kind: kind, Fence: r.fence(), Until: r.until(), CreatedAt: r.now()}
 	for _, e := range edits {
 		change := about(l)
 		change.Side, change.Action, change.Path, change.Before, change.After = tandem.RemoteSide, tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
@@ -286,6 +283,17 @@ func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edi
 	}
 	return in
 }
+
+// fence is the token that an intent was made under; a settlement has none.
+func (r *run) fence() int64 {
+	if r.lease == nil {
+		return 0
+	}
+	return r.lease.fence().Token
+}
+
+// until is when a write that begins now has certainly ended, by the database's clock (S19).
+func (r *run) until() time.Time { return r.now().Add(r.databaseAhead + r.e.writeTimeout()) }
 
 // write sends an intent's changes to the remote and gives the device as it is then.
 func (r *run) write(ctx context.Context, l *tandem.Linked, in *tandem.Intent, before reading) (reading, error) {

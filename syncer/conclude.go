@@ -85,15 +85,25 @@ func (r *run) conclude(ctx context.Context, w *work, c *committer, after writeRe
 		if !errors.Is(err, errMoved) {
 			return err
 		}
-		again, err := r.e.Store.LinkedByDevice(context.WithoutCancel(ctx), r.org, r.service.ID, []string{after.linked.Device.ID})
+		quiet := context.WithoutCancel(ctx)
+		again, err := r.e.Store.LinkedByDevice(quiet, r.org, r.service.ID, []string{after.linked.Device.ID})
 		if err != nil || len(again) == 0 {
 			return err
+		}
+		if open, err := r.stillIntended(quiet, after.intent.ID); err != nil || !open {
+			return err // another run found the intent and concluded it
 		}
 		if try > 10*tries {
 			return errMoved // the intent stays; the next run settles it
 		}
 		after.linked = again[0]
 	}
+}
+
+// stillIntended reports whether an intent is open: a run and a settlement may meet at one that seemed left behind.
+func (r *run) stillIntended(ctx context.Context, id string) (bool, error) {
+	open, err := r.e.Store.Intents(ctx, r.org, r.service.ID)
+	return slices.ContainsFunc(open, func(in tandem.Intent) bool { return in.ID == id }), err
 }
 
 // concluded makes the piece of a write whose outcome the remote shows.
@@ -131,7 +141,12 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	for _, c := range disputed {
 		hold[c.FieldName] = merge.Frozen
 	}
-	open := slices.DeleteFunc(slices.Clone(after.open), func(c tandem.Conflict) bool { return c.ID == in.ConflictID || sent[c.FieldName] })
+	open := slices.DeleteFunc(slices.Clone(after.open), func(c tandem.Conflict) bool { return sent[c.FieldName] })
+	for i := range open {
+		if open[i].ID == in.ConflictID { // it did not come about: the person is asked again
+			open[i] = pendingAgain(open[i])
+		}
+	}
 	d := r.decide(l, *after.reply, open, hold)
 	p, err := r.piece(&d)
 	if err != nil {
@@ -244,12 +259,12 @@ func (r *run) settledConflict(after *writeResult, p *piece, held bool) error {
 		return nil
 	}
 	now := r.now()
-	c.UpdatedAt = now
 	if held {
 		c.Status, c.ResolvedAt = tandem.ConflictResolved, &now
 	} else {
-		c.Status, c.ResolvedAt = tandem.ConflictPending, nil
+		c = pendingAgain(c)
 	}
+	c.UpdatedAt = now
 	for i := range p.changes.PutConflicts {
 		if p.changes.PutConflicts[i].ID == c.ID {
 			return nil
@@ -258,6 +273,12 @@ func (r *run) settledConflict(after *writeResult, p *piece, held bool) error {
 	p.changes.PutConflicts = append(p.changes.PutConflicts, c)
 	p.changes.Entries = append(p.changes.Entries, r.conflictEntry(&after.linked, &c))
 	return nil
+}
+
+// pendingAgain gives a conflict back to the person whose settlement did not come about.
+func pendingAgain(c tandem.Conflict) tandem.Conflict {
+	c.Status, c.ResolutionStrategy, c.ResolvedValue, c.ResolvedBy, c.ResolvedAt = tandem.ConflictPending, "", nil, "", nil
+	return c
 }
 
 // concludeRefused records that the remote did not take a write. A name that is taken may become free

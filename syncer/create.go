@@ -223,8 +223,8 @@ func (r *run) newIntent(w *work, d tandem.Device) *piece {
 		}
 	}
 	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: d.ID,
-		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create, Fence: r.lease.fence().Token,
-		Until: r.now().Add(r.e.writeTimeout()), CreatedAt: r.now()}
+		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create, Fence: r.fence(),
+		Until: r.until(), CreatedAt: r.now()}
 	p.changes.PutIntents = []tandem.Intent{in}
 	p.device = d
 	return p
@@ -290,6 +290,9 @@ func (r *run) perCreate(ctx context.Context, d tandem.Device, in tandem.Intent, 
 	p.changes.Entries = []tandem.Entry{r.failure(change, err)}
 	if known {
 		p.changes.DropIntents = []string{in.ID}
+		if err := r.settledConflict(&writeResult{linked: tandem.Linked{Device: d}, intent: in}, p, false); err != nil {
+			return err
+		}
 	}
 	_, commitErr := r.commit(context.WithoutCancel(ctx), []*piece{p})
 	if commitErr == nil && fatal(err) {

@@ -86,6 +86,13 @@ func (k *keeper) fence() *tandem.Fence {
 	return &tandem.Fence{ServiceID: k.lease.ServiceID, Token: k.lease.Fence}
 }
 
+// taken is the database's clock when the lease was taken or last renewed.
+func (k *keeper) taken() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lease.Now
+}
+
 // outlasts makes sure that the lease lasts for d from now (S19): a remote write starts only then.
 func (k *keeper) outlasts(ctx context.Context, d time.Duration) error {
 	k.mu.Lock()

@@ -87,22 +87,22 @@ func (r *run) recoverOne(ctx context.Context, w *work, c *committer, in tandem.I
 		return err
 	}
 	if len(linked) == 0 {
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}})
+		return r.dropIntent(c, &in)
 	}
 	l := linked[0]
 	rd, err := r.remote.Device(ctx, in.ExternalDeviceID)
 	switch {
 	case tandem.Is(err, tandem.NotFound) && in.Kind == tandem.IntentDelete:
-		return r.removed(c, &l, &in, removal{DeviceID: l.Device.ID, ExternalID: in.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide})
+		return r.removed(ctx, c, &l, &in)
 	case tandem.Is(err, tandem.NotFound):
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}}) // the listing will tell
+		return r.dropIntent(c, &in) // the listing will tell
 	case err != nil && fatal(err):
 		return err
 	case err != nil:
 		r.freeze(in.DeviceID)
 		return r.perDevice(ctx, &l, err, false)
 	case in.Kind == tandem.IntentDelete:
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}}) // it did not happen
+		return r.dropIntent(c, &in) // it did not happen
 	}
 	after := r.read(rd, r.now())
 	if r.state.metadata != "" && touchesMetadata(&in) {
@@ -118,6 +118,16 @@ func (r *run) recoverOne(ctx context.Context, w *work, c *committer, in tandem.I
 		return err
 	}
 	return r.conclude(ctx, w, c, writeResult{linked: l, intent: in, reply: &after, open: open, counted: true})
+}
+
+// dropIntent forgets a write that did not take place; a conflict that it was to settle waits for a person again.
+func (r *run) dropIntent(c *committer, in *tandem.Intent) error {
+	p := &piece{changes: tandem.Changes{DropIntents: []string{in.ID}}}
+	l := tandem.Linked{Device: tandem.Device{ID: in.DeviceID, Name: in.Changes[0].DeviceName}, Assignment: tandem.Assignment{ExternalDeviceID: in.ExternalDeviceID}}
+	if err := r.settledConflict(&writeResult{linked: l, intent: *in}, p, false); err != nil {
+		return err
+	}
+	return c.put(p)
 }
 
 func touchesMetadata(in *tandem.Intent) bool {
@@ -166,7 +176,7 @@ func (r *run) unpark(ctx context.Context, w *work, c *committer, l tandem.Linked
 func (r *run) recoverCreate(ctx context.Context, w *work, c *committer, in tandem.Intent) error {
 	d, err := r.e.Store.Device(ctx, r.org, in.DeviceID)
 	if tandem.Is(err, tandem.NotFound) {
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}})
+		return r.dropIntent(c, &in)
 	}
 	if err != nil {
 		return err
@@ -177,7 +187,7 @@ func (r *run) recoverCreate(ctx context.Context, w *work, c *committer, in tande
 	}
 	for _, a := range on {
 		if a.ServiceID == r.service.ID && in.Changes[0].Action != tandem.ActRecreate {
-			return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}}) // linked meanwhile
+			return r.dropIntent(c, &in) // linked meanwhile
 		}
 	}
 	found, err := r.findOurs(ctx, in.Create)
@@ -191,7 +201,7 @@ func (r *run) recoverCreate(ctx context.Context, w *work, c *committer, in tande
 	case found != nil:
 		return r.created(ctx, w, c, d, in, *found)
 	case d.DeletedAt != nil || !r.createsRemote():
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}}) // nobody wants it any more
+		return r.dropIntent(c, &in) // nobody wants it any more
 	}
 	return r.createOne(ctx, w, c, d, in)
 }

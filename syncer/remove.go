@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"tandem"
+	"tandem/merge"
 )
 
 // tombstone says what becomes of a remote device whose local one was deleted (S17).
@@ -77,17 +78,21 @@ func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked
 	if err != nil {
 		return err
 	}
-	if openAt(open, "") != nil {
+	thereToo := x.Action == tandem.ActDelete && x.Side == tandem.RemoteSide
+	if disputed := openAt(open, ""); disputed != nil && (!thereToo || disputed.Status != tandem.ConflictPending) {
 		p.counts.Conflicts++
 		return ignoreMoved(c.put(p))
 	}
 	switch {
-	case x.Action == tandem.ActDelete && x.Side == tandem.RemoteSide:
+	case thereToo:
 		return r.removeThere(ctx, c, l, x, p, change, open)
 	case x.Action == tandem.ActRecreate:
-		return r.recreate(ctx, w, c, l, change)
+		_, err := r.recreate(ctx, w, c, l, change, nil)
+		return ignoreMoved(err)
 	}
-	r.removeHere(ctx, &l, x, p, change, open)
+	if err := r.removeHere(ctx, &l, x, p, change, open); err != nil {
+		return err
+	}
 	return ignoreMoved(c.put(p))
 }
 
@@ -99,7 +104,7 @@ func ignoreMoved(err error) error {
 }
 
 // removeHere unlinks, and tombstones or decommissions the local device (S16).
-func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *piece, change tandem.Change, open []tandem.Conflict) {
+func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *piece, change tandem.Change, open []tandem.Conflict) error {
 	now := r.now()
 	a, d := l.Assignment, l.Device
 	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, now, ""
@@ -108,10 +113,13 @@ func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *pi
 		elsewhere := false
 		if x.Action == tandem.ActDelete {
 			on, err := r.e.Store.Assignments(ctx, r.org, []string{d.ID})
+			if err != nil {
+				return err
+			}
 			for _, other := range on {
 				elsewhere = elsewhere || (other.ID != a.ID && other.Status != tandem.SyncUnlinked)
 			}
-			if err != nil || elsewhere {
+			if elsewhere {
 				change.Action, change.Note = tandem.ActUnlink, x.Note+"; still linked on another service, so it stays"
 			}
 		}
@@ -126,6 +134,13 @@ func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *pi
 		p.changes.UpdateDevices = []tandem.Device{d}
 	}
 	p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+	r.supersede(p, open)
+	return nil
+}
+
+// supersede closes the open conflicts about the fields of a device that is not linked any more (S9).
+func (r *run) supersede(p *piece, open []tandem.Conflict) {
+	now := r.now()
 	for _, c := range open {
 		if c.FieldName == "" {
 			continue
@@ -137,88 +152,113 @@ func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *pi
 
 // removeThere deletes the remote device of a tombstone, unless it changed since (S17).
 func (r *run) removeThere(ctx context.Context, c *committer, l tandem.Linked, x removal, p *piece, change tandem.Change, open []tandem.Conflict) error {
-	rd, err := r.remote.Device(ctx, l.Assignment.ExternalDeviceID)
-	if tandem.Is(err, tandem.NotFound) {
-		r.removeHere(ctx, &l, x, p, change, open)
-		return ignoreMoved(c.put(p))
-	}
+	there, err := r.deletedThere(ctx, &l)
 	if err != nil {
 		return r.perDevice(ctx, &l, err, false)
 	}
-	now := r.read(rd, r.now())
-	if r.state.metadata != "" {
-		if err := r.readStateOf(ctx, &now); err != nil && !tandem.Is(err, tandem.NotFound) {
-			return r.perDevice(ctx, &l, err, false)
-		}
-	}
-	if r.changedThere(&l, now) {
-		r.deviceConflict(p, &l, tandem.DeletedLocally, "it was deleted here, and changed on the service since they last agreed", open)
+	switch disputed := openAt(open, ""); {
+	case there.device.ID == "": // gone already: the link ends, and nothing else
+		x.Action, x.Side, change.Action, change.Side, change.Note = tandem.ActUnlink, tandem.LocalSide, tandem.ActUnlink, tandem.LocalSide, x.Note+"; gone on the service already"
+		a := l.Assignment
+		a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
+		p.changes.UpdateAssignments, p.changes.Entries = []tandem.Assignment{a}, []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+		r.supersede(p, open)
+		r.close(p, open, tandem.ConflictConverged, "it is gone on both sides")
 		return ignoreMoved(c.put(p))
+	case r.changedThere(&l, there):
+		r.deviceConflict(p, &l, tandem.DeletedLocally, "it was deleted here, and changed on the service since they last agreed", &there.shared, open)
+		return ignoreMoved(c.put(p))
+	case disputed != nil: // nothing changed there any more: the next run deletes it
+		return ignoreMoved(c.put(r.close(p, open, tandem.ConflictConverged, "the service has again what it had when they last agreed")))
 	}
 	if r.dry != nil {
 		p.counts.Remote.Deleted++
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
+	_, err = r.deleteThere(ctx, c, l, x, change, nil)
+	if tandem.Is(err, tandem.Busy) {
+		return nil
+	}
+	return ignoreMoved(err)
+}
+
+// deleteThere deletes a remote device, intent first (S24); the intent carries the conflict that this
+// settles, if any. The cause is why it was not done, kept with the device; the error ends the run.
+func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, x removal, change tandem.Change, settles *tandem.Conflict) (cause, err error) {
 	in := r.intent(&l, tandem.IntentDelete, nil)
 	in.Changes = []tandem.Change{change}
 	a := l.Assignment
 	a.UpdatedAt = r.now()
-	first := &piece{deviceID: l.Device.ID, assignmentID: a.ID, changes: tandem.Changes{PutIntents: []tandem.Intent{in}, UpdateAssignments: []tandem.Assignment{a}}}
-	if err := c.put(first); err != nil {
-		if tandem.Is(err, tandem.Busy) {
-			return nil
-		}
-		return ignoreMoved(err)
+	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}}}
+	settling(&in, settles, p)
+	p.changes.PutIntents = []tandem.Intent{in}
+	if err := c.put(p); err != nil {
+		return nil, err
 	}
 	l.Assignment = a
 	l.Assignment.Version++
 	if err := r.mayWrite(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	err = r.remote.DeleteDevice(context.WithoutCancel(ctx), l.Assignment.ExternalDeviceID)
+	cause = r.remote.DeleteDevice(context.WithoutCancel(ctx), l.Assignment.ExternalDeviceID)
 	switch {
-	case err == nil || tandem.Is(err, tandem.NotFound):
-		return r.removed(c, &l, &in, x)
-	case refused(err):
-		f := r.failed(&l, change, err)
+	case cause == nil || tandem.Is(cause, tandem.NotFound):
+		return nil, r.removed(ctx, c, &l, &in)
+	case refused(cause):
+		f := r.failed(&l, change, cause)
 		f.changes.DropIntents = []string{in.ID}
-		if err := c.put(f); err != nil {
-			return ignoreMoved(err)
+		if err := r.settledConflict(&writeResult{linked: l, intent: in}, f, false); err != nil {
+			return cause, err
 		}
-		if fatal(err) {
-			return err
+		err = c.put(f)
+		if err == nil && fatal(cause) {
+			err = cause
 		}
-		return nil
+		return cause, err
 	}
-	return r.perDevice(ctx, &l, err, false) // the intent stays open: the next run looks (S24)
+	return cause, r.perDevice(ctx, &l, cause, false) // the intent stays open: the next run looks (S24)
 }
 
-// removed records a confirmed remote deletion.
-func (r *run) removed(c *committer, l *tandem.Linked, in *tandem.Intent, x removal) error {
-	now := r.now()
+// removed records a confirmed remote deletion, and closes what was disputed about the device.
+func (r *run) removed(ctx context.Context, c *committer, l *tandem.Linked, in *tandem.Intent) error {
+	open, err := r.e.openOf(context.WithoutCancel(ctx), r.org, r.service.ID, l)
+	if err != nil {
+		return err
+	}
 	a := l.Assignment
-	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, now, ""
+	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
 	e := r.entry(in.Changes[0], tandem.OutcomeDone)
 	e.RunID = in.RunID
 	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Deleted: 1}},
 		changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}, DropIntents: []string{in.ID}, Entries: []tandem.Entry{e}}}
+	r.supersede(p, open)
+	if err := r.settledConflict(&writeResult{linked: *l, intent: *in}, p, true); err != nil {
+		return err
+	}
 	return ignoreMoved(c.put(p))
 }
 
-// deviceConflict adds a conflict about the device itself to p: it freezes the device (S9).
-func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictType, why string, open []tandem.Conflict) {
+// deviceConflict adds a conflict about the device itself to p, or brings the open one up to date: it
+// freezes the device (S9). There is what the service has of it, nil when it is gone there.
+func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictType, why string, there *tandem.Shared, open []tandem.Conflict) {
 	p.counts.Conflicts++
-	if openAt(open, "") != nil {
-		return
-	}
 	now := r.now()
-	row := tandem.Conflict{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
+	row := tandem.Conflict{OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
 		DeviceName: l.Device.Name, ExternalDeviceID: l.Assignment.ExternalDeviceID, Type: kind, Status: tandem.ConflictPending,
 		BaseValue: snapshot(l.Assignment.Base.Local), LocalValue: snapshot(l.Device.Shared()), RemoteValue: value(nil), Explanation: why, CreatedAt: now, UpdatedAt: now}
-	if kind == tandem.DeletedLocally {
-		row.LocalValue, row.RemoteValue = value(nil), snapshot(l.Assignment.Base.Remote)
+	if there != nil {
+		row.LocalValue, row.RemoteValue = value(nil), snapshot(*there)
 	}
+	if known := openAt(open, ""); known != nil {
+		if known.Status != tandem.ConflictPending || merge.Equal(decode(known.LocalValue), decode(row.LocalValue)) && merge.Equal(decode(known.RemoteValue), decode(row.RemoteValue)) {
+			return
+		}
+		known.LocalValue, known.RemoteValue, known.UpdatedAt = row.LocalValue, row.RemoteValue, now
+		p.changes.PutConflicts = append(p.changes.PutConflicts, *known)
+		return
+	}
+	row.ID = r.e.NewID()
 	p.changes.PutConflicts = append(p.changes.PutConflicts, row)
 	a := l.Assignment
 	a.Status, a.UpdatedAt = tandem.SyncConflict, now
@@ -229,31 +269,47 @@ func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictTyp
 }
 
 // recreate makes a remote device anew for one that was deleted there (S16). It gets a new remote id;
-// its credentials and data are gone, and the entry says so.
-func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Linked, change tandem.Change) error {
+// its credentials and data are gone, and the entry says so. It answers as deleteThere does.
+func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Linked, change tandem.Change, settles *tandem.Conflict) (cause, err error) {
 	change.Note = "created anew on the service: new id, its old credentials and data are gone"
 	if r.dry != nil {
-		return c.put(&piece{deviceID: l.Device.ID, counts: tandem.Summary{Remote: tandem.Counts{Created: 1}},
+		return nil, c.put(&piece{deviceID: l.Device.ID, counts: tandem.Summary{Remote: tandem.Counts{Created: 1}},
 			changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeDone)}}})
 	}
 	p := r.newIntent(w, l.Device)
 	if p == nil || len(p.changes.PutIntents) == 0 {
-		return nil
+		return nil, nil
 	}
 	in := &p.changes.PutIntents[0]
 	change.After = in.Changes[0].After
 	in.Changes = []tandem.Change{change}
+	settling(in, settles, p)
 	if err := c.put(p); err != nil {
-		return ignoreMoved(err)
+		return nil, err
 	}
 	if err := r.mayWrite(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	rd, err := r.remote.CreateDevice(context.WithoutCancel(ctx), *in.Create)
-	if err != nil {
-		return r.perCreate(ctx, p.device, *in, err, refused(err))
+	quiet := context.WithoutCancel(ctx)
+	rd, cause := r.remote.CreateDevice(quiet, *in.Create)
+	if cause != nil && !refused(cause) { // a lost reply: it is ours if it carries our hardware id (S14)
+		if found, lookErr := r.findOurs(quiet, in.Create); lookErr == nil && found != nil {
+			rd, cause = *found, nil
+		}
 	}
-	return r.recoverRecreate(ctx, w, c, p.device, *in, &rd)
+	if cause != nil {
+		return cause, r.perCreate(ctx, p.device, *in, cause, refused(cause))
+	}
+	return nil, r.recoverRecreate(ctx, w, c, p.device, *in, &rd)
+}
+
+// settling notes on an intent which conflict it settles, and adds that conflict, which is resolving now, to p.
+func settling(in *tandem.Intent, conflict *tandem.Conflict, p *piece) {
+	if conflict == nil {
+		return
+	}
+	in.ConflictID = conflict.ID
+	p.changes.PutConflicts = append(p.changes.PutConflicts, *conflict)
 }
 
 // recoverRecreate records a recreated device, or drops the intent of one that never came about.
@@ -263,7 +319,7 @@ func (r *run) recoverRecreate(ctx context.Context, w *work, c *committer, d tand
 		return err
 	}
 	if found == nil || len(linked) == 0 {
-		return c.put(&piece{changes: tandem.Changes{DropIntents: []string{in.ID}}})
+		return r.dropIntent(c, &in)
 	}
 	p, more := r.createdPiece(linked[0].Device, in, *found)
 	fresh := p.changes.CreateAssignments[0]
@@ -272,6 +328,9 @@ func (r *run) recoverRecreate(ctx context.Context, w *work, c *committer, d tand
 	a.LastSync, a.RemoteUpdatedAt, a.UpdatedAt, a.StateReadAt = fresh.LastSync, fresh.RemoteUpdatedAt, r.now(), nil
 	p.assignmentID = a.ID
 	p.changes.CreateAssignments, p.changes.UpdateAssignments = nil, []tandem.Assignment{a}
+	if err := r.settledConflict(&writeResult{linked: linked[0], intent: in}, p, true); err != nil {
+		return err
+	}
 	if err := c.put(p); err != nil {
 		return ignoreMoved(err)
 	}

@@ -265,7 +265,9 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 		if why := differs(created, l.Device.Shared()); why != "" || l.Device.DeletedAt != nil {
 			return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "the device changed since the run created it (%s)", why).WithHint("delete it by hand if you want it gone: tandem device delete")
 		}
-		r.removeHere(ctx, l, removal{Action: tandem.ActDelete, Side: tandem.LocalSide}, p, change, open)
+		if err := r.removeHere(ctx, l, removal{Action: tandem.ActDelete, Side: tandem.LocalSide}, p, change, open); err != nil {
+			return err
+		}
 		return c.put(p)
 	}
 	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide, Note: "undoing"}

@@ -29,8 +29,10 @@ type run struct {
 	create Missing // on which sides missing devices are created
 	words  *vocabulary
 	skew   time.Duration // how far the remote's clock may be from ours (S8)
-	state  stateReading
-	guard  guards
+	// databaseAhead is by how much the database's clock is ahead of ours; intents are timed by it (S19).
+	databaseAhead time.Duration
+	state         stateReading
+	guard         guards
 
 	newest       bool            // newest_wins is among the strategies
 	anyConflicts bool            // there were open conflicts when the run began

@@ -25,6 +25,12 @@ func (e *Engine) session(ctx context.Context, org, serviceID string, req Request
 	r.anyConflicts, r.anyNotLinked = true, true
 	now := r.now()
 	r.record.Status, r.record.StartedAt = tandem.RunRunning, &now
+	ours := r.now()
+	theirs, err := e.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.databaseAhead = theirs.Sub(ours)
 	if !connect {
 		return r, nil
 	}

@@ -371,7 +371,9 @@ func (r *run) attendState(ctx context.Context, w *work, c *committer, l tandem.L
 	if o := r.observations(&l.Device, &rd.device, rd.observedState); o != nil {
 		p.changes.Observe = append(p.changes.Observe, *o)
 	}
-	r.stamp(p, &l, &rd)
+	if r.details.StateLeft > 0 || l.Assignment.StateReadAt == nil {
+		r.stamp(p, &l, &rd) // where every run reads them all, nobody asks which was read last (S20)
+	}
 	for i := range p.changes.UpdateAssignments {
 		p.changes.UpdateAssignments[i].RemoteUpdatedAt = l.Assignment.RemoteUpdatedAt
 	}

@@ -139,6 +139,7 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 // begin marks this run as running and what a dead holder left behind as interrupted (S24).
 func (r *run) begin(ctx context.Context) error {
 	now := r.now()
+	r.databaseAhead = r.lease.taken().Sub(now)
 	r.record.Status, r.record.StartedAt = tandem.RunRunning, &now
 	r.details.WaitingUntil = nil
 	c := &tandem.Changes{Fence: r.lease.fence()}
