@@ -231,6 +231,9 @@ func touch(before, after *tandem.Device, now time.Time) {
 			times[tandem.Path(change.Field)] = now
 		}
 	}
+	if before.ID == "" { // a new device is enabled or not from now on, also where that is the zero value
+		times[tandem.Path(tandem.FieldEnabled.String())] = now
+	}
 	after.FieldEditedAt, after.UpdatedAt = times, now
 }
 
