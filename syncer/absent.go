@@ -126,6 +126,7 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		if r.req.Operation == tandem.OpImport {
 			return done() // drift: the direction does not write there
 		}
+		p.counts.Processed, p.counts.Successful = 0, 0 // until it is created
 	case tandem.DeleteLocal:
 		x.Action, x.Side = tandem.ActDelete, tandem.LocalSide
 	case tandem.UnlinkLocal:

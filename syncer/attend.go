@@ -82,7 +82,7 @@ func (r *run) attend(ctx context.Context, w *work, c *committer, l tandem.Linked
 		return nil
 	}
 	if l.Device.DeletedAt != nil {
-		return w.toRemove(r.tombstone(&l))
+		return r.tombstone(w, &l)
 	}
 	for try := 1; ; try++ {
 		err := r.attendOnce(ctx, w, c, &l, counted, rename)

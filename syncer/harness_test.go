@@ -91,7 +91,17 @@ func unknown(text string) option {
 }
 
 // config changes the service's settings before the first run.
-func config(change func(*tandem.ServiceConfig)) option { return func(s *setup) { s.config = change } }
+func config(change func(*tandem.ServiceConfig)) option {
+	return func(s *setup) {
+		before := s.config
+		s.config = func(c *tandem.ServiceConfig) {
+			if before != nil {
+				before(c)
+			}
+			change(c)
+		}
+	}
+}
 
 // wrapStore and wrapRemote put a test's own hands between the engine and the real thing.
 func wrapStore(wrap func(tandem.Store) tandem.Store) option {

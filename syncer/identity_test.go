@@ -80,7 +80,9 @@ func TestS12Match(t *testing.T) {
 			there: func(w *world) string { return w.remote("gw-1") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, config(func(s *tandem.ServiceConfig) { s.FieldStrategies = map[string]tandem.Strategy{"name": tandem.RemoteWins} }))
+			w := newWorld(t, config(func(s *tandem.ServiceConfig) {
+				s.FieldStrategies = map[string]tandem.Strategy{"name": tandem.RemoteWins}
+			}))
 			want, id := c.here(w), c.there(w)
 			before := len(w.devices())
 			run := w.sync(tandem.OpBidirectional)

@@ -235,7 +235,7 @@ func (r *run) mergeBatch(ctx context.Context, w *work, batch []reading) ([]*piec
 			list = append(list, r.failed(&l, c, batch[i].device.Problem))
 			continue
 		case l.Device.DeletedAt != nil:
-			if err := w.toRemove(r.tombstone(&l)); err != nil {
+			if err := r.tombstone(w, &l); err != nil {
 				return nil, err
 			}
 			continue

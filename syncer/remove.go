@@ -8,13 +8,17 @@ import (
 	"tandem/merge"
 )
 
-// tombstone says what becomes of a remote device whose local one was deleted (S17).
-func (r *run) tombstone(l *tandem.Linked) removal {
+// tombstone decides what becomes of a remote device whose local one was deleted (S17).
+func (r *run) tombstone(w *work, l *tandem.Linked) error {
 	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink, Side: tandem.LocalSide, Note: "deleted here"}
-	if r.service.Config.DeleteRemote && r.req.Operation != tandem.OpImport {
+	if r.service.Config.DeleteRemote {
 		x.Action, x.Side, x.Guarded = tandem.ActDelete, tandem.RemoteSide, true
 	}
-	return x
+	if r.req.Force || x.Side == tandem.RemoteSide && r.req.Operation == tandem.OpImport {
+		r.quiet(1) // force never deletes (S11); an import leaves it to a run that writes there (S7)
+		return nil
+	}
+	return w.toRemove(x)
 }
 
 // removals does what ends links, last of all, or stores it for a person when a guard holds it (S18).
@@ -66,7 +70,7 @@ func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked
 		return nil
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
-	if l.Device.DeletedAt != nil {
+	if l.Device.DeletedAt != nil || x.Action == tandem.ActRecreate { // else counted when it was missed
 		p.counts.Processed, p.counts.Successful = 1, 1
 	}
 	if x.Guarded && r.guard.removalsHeld {

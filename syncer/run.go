@@ -266,6 +266,9 @@ func (r *run) perform(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !listing.proof.Complete {
+		r.quiet(w.removeNothing())
+	}
 	if err := r.matchDeferred(ctx, w, listing); err != nil {
 		return err
 	}

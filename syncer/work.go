@@ -19,6 +19,7 @@ type work struct {
 	claims   *tally           // how many remote devices may be the same local one
 	removals int              // of those in removal, how many a guard counts
 	rollouts int              // devices whose enabled or cohort goes to the remote
+	unproven bool             // the listing: nothing is removed on its word (S15)
 	names    *plannedNames    // of a dry run
 }
 
@@ -61,10 +62,23 @@ func (w *work) toRename(t task) error {
 func (w *work) toRemove(x removal) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.unproven {
+		return nil
+	}
 	if x.Guarded {
 		w.removals++
 	}
 	return w.removal.add(x)
+}
+
+// removeNothing forgets what was to be removed, now and from now on, and says of how many devices (S15).
+func (w *work) removeNothing() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.removal.count
+	_ = w.removal.close() // a file without a name: what fails here leaves nothing behind
+	w.removal, w.removals, w.unproven = spool[removal]{}, 0, true
+	return n
 }
 
 func (w *work) close() {
