@@ -69,6 +69,12 @@ func (l *ledger) TakeSlots(_ context.Context, _, _, holder string, want, limit i
 	return granted, nil
 }
 
+func (l *ledger) heldBy(holder string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slots[holder].n
+}
+
 // traffic watches requests of all handles together.
 type traffic struct {
 	mu      sync.Mutex
@@ -224,18 +230,20 @@ func TestS32SlotsComeBack(t *testing.T) {
 		}
 		release()
 		<-time.After(time.Second)
-		if n := store.slots["a"].n; n != 0 {
+		if n := store.heldBy("a"); n != 0 {
 			t.Errorf("an idle holder keeps %d slots", n)
 		}
 		tr.request(t, t.Context(), a, 0)
 		a.Close()
-		if n := store.slots["a"].n; n != 0 {
+		if n := store.heldBy("a"); n != 0 {
 			t.Errorf("a closed holder keeps %d slots", n)
 		}
 		if _, err := a.Acquire(t.Context()); !tandem.Is(err, tandem.Unavailable) {
 			t.Errorf("a closed budget gave %v", err)
 		}
+		store.mu.Lock()
 		store.slots["dead"] = lease{2, time.Now().Add(10 * time.Second)}
+		store.mu.Unlock()
 		asked := time.Now()
 		tr.request(t, t.Context(), b, 0)
 		if waited := time.Since(asked); waited < 9*time.Second || waited > 11*time.Second {
