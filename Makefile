@@ -8,8 +8,9 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 
 # What `make demo` and `make simtest` and so on pass on: make demo ARGS='--devices 200'
 ARGS    ?=
-# Seeds of `make simtest`, and packages and tests of `make test PKG=./merge RUN=S12`.
+# Seeds of `make simtest`, or the one to replay; packages and tests of `make test PKG=./merge RUN=S12`.
 SEEDS   ?= 1000
+SEED    ?=
 PKG     ?= ./...
 RUN     ?=
 
@@ -40,18 +41,17 @@ help: ## Show this
 ##@ Deeper tests
 
 .PHONY: simtest
-simtest: ## Whole-system runs with faults and kills, SEEDS of them (1000); one again: make simtest SEED=42
-	TANDEM_SIMTEST_SEEDS=$(SEEDS) TANDEM_SIMTEST_SEED=$(SEED) $(GO) test -timeout 0 -v ./simtest/...
+simtest: test-deps ## Whole-system runs with faults and kills, SEEDS of them (1000); one again: make simtest SEED=42
+	$(GO) test -timeout 0 ./simtest -args $(if $(SEED),-seed $(SEED) -story,-seeds $(SEEDS)) $(ARGS)
 
 .PHONY: test-golioth
-test-golioth: ## The client's contract against the real Golioth (GOLIOTH_API_KEY, GOLIOTH_PROJECT); cleans up after itself
-	@test -n "$$GOLIOTH_API_KEY" && test -n "$$GOLIOTH_PROJECT" || { \
-	  echo "make test-golioth: set GOLIOTH_API_KEY and GOLIOTH_PROJECT (and GOLIOTH_BASE_URL for another server)."; \
-	  echo "It makes devices and tags whose names begin with tandem-contract-, touches no others, and deletes them."; exit 2; }
-	$(GO) test -count=1 -v -run 'Golioth' ./golioth/...
+test-golioth: ## The client's contract against the real Golioth; makes, touches and deletes only what is its own
+	@test -n "$$TANDEM_GOLIOTH_KEY" && test -n "$$TANDEM_GOLIOTH_PROJECT" || { \
+	  echo "make test-golioth: set TANDEM_GOLIOTH_KEY and TANDEM_GOLIOTH_PROJECT (and TANDEM_GOLIOTH_URL for another server)."; exit 2; }
+	$(GO) test -tags golioth_live -count=1 -v -run '^TestLive$$' ./golioth
 
 .PHONY: bench
-bench: build ## Measure Tandem against the bare requests it needs: a table, and bin/bench.json (ARGS='-only a,b -db sqlite')
+bench: build test-deps ## Measure Tandem against the bare requests it needs: a table, and bin/bench.json (ARGS='-only a,b -db sqlite')
 	$(GO) run ./bench -tandem $(BIN) -json bin/bench.json $(ARGS)
 
 .PHONY: mutate
