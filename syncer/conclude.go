@@ -191,15 +191,15 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 func (r *run) moveBase(base tandem.Base, c *tandem.Change, reply *reading) tandem.Base {
 	if f, _ := c.Path.Field(); f == tandem.FieldTags || f == tandem.FieldHardwareIDs {
 		was, _ := merge.Value(base.Remote, c.Path)
+		have, before, want := toStrings(valueOf(reply, c.Path)), toStrings(decode(c.Before)), toStrings(decode(c.After))
 		var kept []string
-		have, want := toStrings(valueOf(reply, c.Path)), toStrings(decode(c.After))
 		for _, x := range toStrings(was) {
-			if slices.Contains(have, x) || slices.Contains(want, x) {
+			if slices.Contains(have, x) || slices.Contains(want, x) || !slices.Contains(before, x) {
 				kept = append(kept, x)
 			}
 		}
-		for _, x := range want {
-			if slices.Contains(have, x) && !slices.Contains(kept, x) {
+		for _, x := range want { // only what this write added: the rest of want may never have been here (S7)
+			if slices.Contains(have, x) && !slices.Contains(before, x) && !slices.Contains(kept, x) {
 				kept = append(kept, x)
 			}
 		}

@@ -333,6 +333,7 @@ func (r *run) createdPiece(d tandem.Device, in tandem.Intent, rd tandem.RemoteDe
 	a.WrittenAt = &now
 	change := in.Changes[0]
 	change.ExternalDeviceID = rd.ID
+	change.After = snapshot(after.shared) // what is there now; what a create cannot carry has its own entries
 	e := r.entry(change, tandem.OutcomeDone)
 	e.RunID = in.RunID
 	p = &piece{deviceID: d.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Created: 1}},

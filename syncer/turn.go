@@ -11,7 +11,7 @@ import (
 )
 
 // queueBeat is how often a waiting run says that it is alive; after three missed beats it counts as dead.
-const queueBeat = 3 * time.Second
+func (e *Engine) queueBeat() time.Duration { return e.leaseTTL() / 8 }
 
 // join finds a queued run of equal operation and scope, which has not begun to read, and waits for its end (S19).
 func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, req *Request) (tandem.Run, bool, error) {
@@ -26,7 +26,10 @@ func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, 
 		if q.Operation != req.Operation || q.Forced != req.Force || q.PlanID != "" || q.Reverts != "" || !e.alive(&q) || !sameScope(&q, req) {
 			continue
 		}
-		run, err := e.wait(ctx, org, q.ID)
+		run, err := e.wait(ctx, org, service.ID, q.ID)
+		if errors.Is(err, errGivenUp) {
+			continue // its process died: this request does its own
+		}
 		return run, err == nil, err
 	}
 	return tandem.Run{}, false, nil
@@ -49,17 +52,26 @@ func (e *Engine) alive(q *tandem.Run) bool {
 	return e.Clock().Before(*d.WaitingUntil)
 }
 
-// wait follows a run to its end; one whose process died meanwhile gives NotFound.
-func (e *Engine) wait(ctx context.Context, org, id string) (tandem.Run, error) {
+// errGivenUp says that the process of a joined run died.
+var errGivenUp = errors.New("its process died")
+
+// wait follows a run to its end; errGivenUp when its process died before that.
+func (e *Engine) wait(ctx context.Context, org, service, id string) (tandem.Run, error) {
 	tick := time.NewTicker(e.poll())
 	defer tick.Stop()
 	for {
 		run, err := e.Store.Run(ctx, org, id)
-		if err != nil || run.Status.Ended() {
+		switch {
+		case err != nil:
 			return run, err
-		}
-		if run.Status == tandem.RunQueued && !e.alive(&run) {
-			return run, tandem.Errorf(tandem.Busy, "sync", id, "the queued run that this one joined was given up by its process").WithHint("start it again")
+		case run.Status == tandem.RunInterrupted, run.Status == tandem.RunQueued && !e.alive(&run):
+			return run, errGivenUp
+		case run.Status.Ended():
+			return run, nil
+		case run.Status == tandem.RunRunning:
+			if died, err := e.died(ctx, org, service, id); err != nil || died {
+				return run, errors.Join(err, given(died))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -67,6 +79,29 @@ func (e *Engine) wait(ctx context.Context, org, id string) (tandem.Run, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+func given(died bool) error {
+	if died {
+		return errGivenUp
+	}
+	return nil
+}
+
+// died reports whether a run that says it is running has no lease any more: nobody would ever end it.
+func (e *Engine) died(ctx context.Context, org, service, id string) (bool, error) {
+	lease, err := e.Store.AcquireLease(ctx, org, service, e.Holder+"/looking", "", e.leaseTTL())
+	if tandem.Is(err, tandem.Busy) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := e.Store.ReleaseLease(ctx, org, lease); err != nil {
+		return false, err
+	}
+	run, err := e.Store.Run(ctx, org, id)
+	return err == nil && !run.Status.Ended(), err
 }
 
 func (e *Engine) poll() time.Duration { return min(250*time.Millisecond, e.leaseTTL()/10) }
@@ -87,7 +122,7 @@ func (e *Engine) writeTimeout() time.Duration {
 
 // queue stores the run as waiting for its turn.
 func (r *run) queue(ctx context.Context) error {
-	until := r.now().Add(3 * queueBeat)
+	until := r.now().Add(3 * r.e.queueBeat())
 	r.details.WaitingUntil = &until
 	return r.putRecord(ctx, nil)
 }
@@ -115,7 +150,7 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 		if r.phase == "" {
 			r.enter("waiting for another run of this service", 0)
 		}
-		if time.Since(beat) > queueBeat {
+		if time.Since(beat) > r.e.queueBeat() {
 			beat = time.Now()
 			if err := r.queue(ctx); err != nil {
 				return nil, err
