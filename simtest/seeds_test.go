@@ -1,0 +1,102 @@
+package simtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"tandem/store/pgtest"
+	"tandem/store/postgres"
+)
+
+var (
+	oneSeed   = flag.Uint64("seed", 0, "play this seed alone")
+	seeds     = flag.Uint64("seeds", 60, "how many seeds to play on SQLite, and a sixth of them on PostgreSQL")
+	firstSeed = flag.Uint64("first", 1, "the first seed")
+	verbose   = flag.Bool("story", false, "tell the story of each seed, failed or not")
+)
+
+// tandemProgram is the program, built once for all tests.
+var tandemProgram string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "tandem-simtest-")
+	if err == nil {
+		defer func() {
+			if err := os.RemoveAll(dir); err != nil {
+				fmt.Fprintln(os.Stderr, "simtest:", err)
+			}
+		}()
+		tandemProgram, err = build(context.Background(), dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "simtest:", err)
+		return 1
+	}
+	return pgtest.Main(m)
+}
+
+// chosen gives the seeds to play.
+func chosen(n uint64) []uint64 {
+	if *oneSeed != 0 {
+		return []uint64{*oneSeed}
+	}
+	var list []uint64
+	for s := *firstSeed; s < *firstSeed+n; s++ {
+		list = append(list, s)
+	}
+	return list
+}
+
+// TestSeeds plays whole worlds on SQLite: edits on both sides, faults, kills (S14, S22, S24, S25).
+func TestSeeds(t *testing.T) {
+	for _, seed := range chosen(*seeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			playSeed(t, "TestSeeds", seed, onSQLite(t.TempDir()))
+		})
+	}
+}
+
+// TestSeedsOnPostgres plays them on PostgreSQL, each in an organization of its own.
+func TestSeedsOnPostgres(t *testing.T) {
+	url := pgtest.URL(t)
+	s, err := postgres.OpenForMigration(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("seeds", func(t *testing.T) {
+		for _, seed := range chosen((*seeds + 5) / 6) {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				playSeed(t, "TestSeedsOnPostgres", seed, onPostgres(url, t.TempDir()))
+			})
+		}
+	})
+}
+
+func playSeed(t *testing.T, test string, seed uint64, db database) {
+	t.Helper()
+	wrong, story, err := live(t.Context(), seed, db, tandemProgram)
+	if err != nil {
+		t.Errorf("the world broke down: %v\n\n%s\n\nagain: %s", err, story, replay(test, seed))
+	}
+	if len(wrong) > 0 {
+		t.Errorf("%s\n\nwhat happened:\n%s\n\nagain: %s", strings.Join(wrong, "\n"), story, replay(test, seed))
+	}
+	if *verbose {
+		t.Log(story)
+	}
+}
