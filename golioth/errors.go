@@ -113,8 +113,8 @@ func (c *Client) refusal(k *call, r *reply) *tandem.Error {
 	case status == http.StatusNotImplemented:
 		return fail(tandem.Unavailable, c.host+" does not know this call: "+said("HTTP 501")).
 			WithHint("check that the base URL %s is Golioth's", c.base)
-	case status == http.StatusGatewayTimeout:
-		return fail(tandem.Timeout, "Golioth did not answer in time behind "+c.host+": "+said("HTTP 504")).WithHint("try again later")
+	case status == http.StatusGatewayTimeout, status == http.StatusBadGateway: // what stands before Golioth answers, while the call may go on behind it
+		return fail(tandem.Timeout, "Golioth did not answer in time behind "+c.host+": "+said(fmt.Sprintf("HTTP %d", status))).WithHint("try again later")
 	case status >= 500:
 		e := fail(tandem.Unavailable, fmt.Sprintf("%s is failing (HTTP %d): %s", c.host, status, said("no reason given"))).
 			WithHint("try again later")

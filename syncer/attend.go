@@ -277,7 +277,7 @@ func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edi
 		change := about(l)
 		change.Side, change.Action, change.Path, change.Before, change.After = tandem.RemoteSide, tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
 		if r.req.Force {
-			change.Note = "forced"
+			change.Note = forced
 		}
 		in.Changes = append(in.Changes, change)
 	}
@@ -371,8 +371,8 @@ func (r *run) readBack(ctx context.Context, w *work, c *committer, after writeRe
 		return cause // the intent stays open: the next run settles it (S24)
 	default:
 		after.reply, after.err = &rd, cause
-		if tandem.Is(cause, tandem.Timeout, tandem.Unavailable) && !r.showsEffect(&after) {
-			// It may still be under way: wait its timeout out and look once more.
+		if tandem.Is(cause, tandem.Timeout) && !r.showsEffect(&after) {
+			// Nobody answered, so that it may still be under way: wait its timeout out and look once more.
 			if err := sleep(quiet, r.e.patience(after.intent.CreatedAt)); err != nil {
 				return err
 			}
