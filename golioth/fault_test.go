@@ -38,7 +38,7 @@ func TestErrorMap(t *testing.T) {
 		"too many":           {429, `{"code":8,"message":"slow down"}`, tandem.RateLimited, "fewer"},
 		"failing":            {500, `{"code":13,"message":"boom"}`, tandem.Unavailable, "boom"},
 		"unknown call":       {501, `{"code":12,"message":"Method Not Allowed"}`, tandem.Unavailable, "does not know this call"},
-		"proxy without host": {502, html, tandem.Unavailable, "failing"},
+		"proxy without host": {502, html, tandem.Timeout, "in time"},
 		"too slow behind":    {504, `{"code":4,"message":"deadline"}`, tandem.Timeout, "deadline"},
 		"a web page":         {200, html, tandem.Malformed, "does not look like Golioth"},
 		"another shape":      {200, `{"result":{}}`, tandem.Malformed, "cannot be read"},
