@@ -46,6 +46,9 @@ func (a *apply) run(ctx context.Context) error {
 	if err := a.lockAssignments(ctx, &moved); err != nil {
 		return err
 	}
+	if err := a.checkParents(ctx); err != nil {
+		return err
+	}
 	if err := a.lockConflicts(ctx, &moved); err != nil {
 		return err
 	}
@@ -155,10 +158,10 @@ func (a *apply) explain(ctx context.Context, err error) error {
 }
 
 // first runs a query for one text, "" where there is no row. It serves to explain an error, so its own is left out.
-func (a *apply) first(ctx context.Context, values []string, text string, args ...any) string {
+func (a *apply) first(ctx context.Context, column string, values []string, text string, args ...any) string {
 	found := word("")
 	err := a.read(ctx, "explain", a.org, func(tx bun.Conn) error {
-		return inChunks(values, 10*chunk, func(list bun.Safe) error {
+		return a.inChunks(column, values, 10*chunk, func(list bun.Safe) error {
 			err := tx.QueryRowContext(ctx, text, append(append([]any{}, args...), list)...).Scan(&found)
 			if errors.Is(err, sql.ErrNoRows) {
 				return nil
@@ -192,7 +195,7 @@ func (a *apply) takenDevice(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	if id := a.first(ctx, ids, "SELECT device_id FROM devices WHERE organization_id = ? AND deleted_at IS NULL AND id NOT IN ? AND device_id IN ? LIMIT 1",
+	if id := a.first(ctx, "device_id", ids, "SELECT device_id FROM devices WHERE organization_id = ? AND deleted_at IS NULL AND id NOT IN ? AND ? LIMIT 1",
 		a.org, not); id != "" {
 		return id
 	}
@@ -200,7 +203,7 @@ func (a *apply) takenDevice(ctx context.Context) string {
 	for i := range a.CreateDevices {
 		created[i] = a.CreateDevices[i].ID
 	}
-	return a.first(ctx, created, "SELECT id FROM devices WHERE organization_id = ? AND id IN ? LIMIT 1", a.org)
+	return a.first(ctx, "id", created, "SELECT id FROM devices WHERE organization_id = ? AND ? LIMIT 1", a.org)
 }
 
 // takenAssignment names the link that is taken, as service/remote id.
@@ -217,10 +220,10 @@ func (a *apply) takenAssignment(ctx context.Context) string {
 	}
 	for i := range a.CreateAssignments {
 		one := &a.CreateAssignments[i]
-		if a.first(ctx, []string{one.ExternalDeviceID}, `SELECT id FROM device_service_assignments
-			WHERE organization_id = ? AND service_id = ? AND external_device_id IN ?`, a.org, one.ServiceID) != "" ||
-			a.first(ctx, []string{one.DeviceID}, `SELECT id FROM device_service_assignments
-			WHERE organization_id = ? AND service_id = ? AND device_id IN ?`, a.org, one.ServiceID) != "" {
+		if a.first(ctx, "external_device_id", []string{one.ExternalDeviceID}, `SELECT id FROM device_service_assignments
+			WHERE organization_id = ? AND service_id = ? AND ?`, a.org, one.ServiceID) != "" ||
+			a.first(ctx, "device_id", []string{one.DeviceID}, `SELECT id FROM device_service_assignments
+			WHERE organization_id = ? AND service_id = ? AND ?`, a.org, one.ServiceID) != "" {
 			return one.ServiceID + "/" + one.ExternalDeviceID
 		}
 	}
@@ -254,7 +257,7 @@ func (a *apply) missingParent(ctx context.Context) string {
 	}{{"device_services", services}, {"devices", devices}} {
 		slices.Sort(try.ids)
 		for _, id := range slices.Compact(try.ids) {
-			if a.first(ctx, []string{id}, "SELECT id FROM "+try.table+" WHERE organization_id = ? AND id IN ?", a.org) == "" {
+			if a.first(ctx, "id", []string{id}, "SELECT id FROM "+try.table+" WHERE organization_id = ? AND ?", a.org) == "" {
 				return id
 			}
 		}

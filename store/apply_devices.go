@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -17,63 +19,44 @@ type lockedDevice struct {
 	tags        []string
 }
 
-// lockDevices locks the devices that will change, in the order of their ids, and compares versions.
+// lockDevices locks the devices that will be rewritten, in the order of their ids, and compares versions.
 func (a *apply) lockDevices(ctx context.Context, moved *tandem.MovedError) error {
-	a.locks = make(map[string]*lockedDevice, len(a.UpdateDevices)+len(a.Observe))
-	ids := make([]string, 0, len(a.UpdateDevices)+len(a.Observe))
-	updating := make(map[string]bool, len(a.UpdateDevices))
+	a.locks = make(map[string]*lockedDevice, len(a.UpdateDevices))
+	ids := make([]string, 0, len(a.UpdateDevices))
 	for i := range a.UpdateDevices {
-		id := a.UpdateDevices[i].ID
-		if updating[id] {
-			return tandem.Errorf(tandem.Invalid, "", id, "the device is twice among the changes")
-		}
-		updating[id] = true
-		ids = append(ids, id)
-	}
-	created := make(map[string]bool, len(a.CreateDevices))
-	for i := range a.CreateDevices {
-		created[a.CreateDevices[i].ID] = true
-	}
-	for i := range a.Observe {
-		if id := a.Observe[i].DeviceID; !updating[id] && !created[id] {
-			ids = append(ids, id)
-		}
+		ids = append(ids, a.UpdateDevices[i].ID)
 	}
 	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	columns := "id, version, hardware_ids, tags"
-	if len(updating) == 0 { // observations alone
-		columns = "id, version, NULL, NULL"
+	for i := range ids {
+		if i > 0 && ids[i] == ids[i-1] {
+			return tandem.Errorf(tandem.Invalid, "", ids[i], "the device is twice among the changes")
+		}
 	}
-	err := inChunks(ids, 10*chunk, func(list bun.Safe) error {
+	err := a.inChunks("id", ids, 10*chunk, func(list bun.Safe) error {
 		return query(ctx, a.tx, func(rows *sql.Rows) (err error) {
 			var id, hardwareIDs, tags word
 			row := &lockedDevice{}
 			if err = rows.Scan(&id, &row.version, &hardwareIDs, &tags); err != nil {
 				return err
 			}
-			if updating[string(id)] {
-				if row.hardwareIDs, err = decodeStrings(hardwareIDs); err != nil {
-					return err
-				}
-				if row.tags, err = decodeStrings(tags); err != nil {
-					return err
-				}
+			if row.hardwareIDs, err = decodeStrings(hardwareIDs); err != nil {
+				return err
+			}
+			if row.tags, err = decodeStrings(tags); err != nil {
+				return err
 			}
 			a.locks[string(id)] = row
 			return nil
-		}, "SELECT "+columns+" FROM devices WHERE organization_id = ? AND id IN ? ORDER BY id"+a.dialect.Lock(), a.org, list)
+		}, "SELECT id, version, hardware_ids, tags FROM devices WHERE organization_id = ? AND ? ORDER BY id"+a.dialect.Lock(), a.org, list)
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if a.locks[id] == nil {
-			return missing("device", id)
-		}
-	}
 	for i := range a.UpdateDevices {
-		if d := &a.UpdateDevices[i]; a.locks[d.ID].version != d.Version {
+		switch d := &a.UpdateDevices[i]; {
+		case a.locks[d.ID] == nil:
+			return missing("device", d.ID)
+		case a.locks[d.ID].version != d.Version:
 			moved.Devices = append(moved.Devices, d.ID)
 		}
 	}
@@ -85,33 +68,47 @@ func newer(present, arriving, column string) string {
 	return "(" + arriving + "." + column + " IS NOT NULL AND (" + present + "." + column + " IS NULL OR " + arriving + "." + column + " > " + present + "." + column + "))"
 }
 
-// observedValues says which column tells the time of which.
-var observedValues = []struct{ at, value string }{
-	{"last_seen", ""}, {"battery_at", "battery_level"}, {"location_at", "location"}, {"firmware_at", "firmware"},
+// observedValue is a value with the column that tells its time.
+type observedValue struct {
+	at, value string
+	time      func(o *tandem.Observed) *time.Time
+	write     func(b *bulk, o *tandem.Observed)
 }
 
-// keepNewer assigns each observed column the newer of what is there and what arrives.
-func keepNewer(present, arriving string) (set, where string) {
-	for i, v := range observedValues {
+// observedValues are in the order of their columns.
+var observedValues = []observedValue{
+	{"last_seen", "", func(o *tandem.Observed) *time.Time { return o.LastSeen }, func(*bulk, *tandem.Observed) {}},
+	{"battery_at", "battery_level", func(o *tandem.Observed) *time.Time { return o.BatteryAt }, func(b *bulk, o *tandem.Observed) { b.real(o.BatteryLevel) }},
+	{"location_at", "location", func(o *tandem.Observed) *time.Time { return o.LocationAt }, func(b *bulk, o *tandem.Observed) { b.json(o.Location, o.Location == nil) }},
+	{"firmware_at", "firmware", func(o *tandem.Observed) *time.Time { return o.FirmwareAt }, func(b *bulk, o *tandem.Observed) { b.firmware(o.Firmware) }},
+}
+
+// keepNewer assigns each of the values the newer of what is there and what arrives.
+func keepNewer(values []observedValue, present, arriving string) (set, where string) {
+	for i, v := range values {
 		if i > 0 {
 			set += ", "
 			where += " OR "
 		}
 		condition := newer(present, arriving, v.at)
 		where += condition
-		set += v.at + " = CASE WHEN " + condition + " THEN " + arriving + "." + v.at + " ELSE " + present + "." + v.at + " END"
-		if v.value != "" {
-			set += ", " + v.value + " = CASE WHEN " + condition + " THEN " + arriving + "." + v.value + " ELSE " + present + "." + v.value + " END"
+		for _, column := range []string{v.at, v.value} {
+			switch {
+			case column == "":
+			case len(values) == 1:
+				set += column + " = " + arriving + "." + column + ", "
+			default:
+				set += column + " = CASE WHEN " + condition + " THEN " + arriving + "." + column + " ELSE " + present + "." + column + " END, "
+			}
 		}
+		set = set[:len(set)-2]
 	}
 	return set, where
 }
 
 var (
-	setObserved, whereObserved = keepNewer("d", "v")
-	setOnUpdate, _             = keepNewer("devices", "excluded")
-	observeHead, observeTail   = observeStatement()
-	rewriteDevice              = ` ON CONFLICT (organization_id, id) DO UPDATE SET ` + assign("name", "name_folded", "device_id", "device_id_folded", "search_text",
+	setOnUpdate, _ = keepNewer(observedValues, "devices", "excluded")
+	rewriteDevice  = ` ON CONFLICT (organization_id, id) DO UPDATE SET ` + assign("name", "name_folded", "device_id", "device_id_folded", "search_text",
 		"device_type", "lifecycle", "hardware_ids", "tags", "enabled", "blueprint", "cohort", "metadata", "notes", "version",
 		"field_edited_at", "deleted_at", "updated_at") + ", " + setOnUpdate
 )
@@ -163,16 +160,16 @@ func (a *apply) indexDevices(ctx context.Context) error {
 		addTags = appendPairs(addTags, d.Tags, was.tags, d.ID)
 		dropTags = appendPairs(dropTags, was.tags, d.Tags, d.ID)
 	}
-	if err := a.bulkly(ctx, a.tx, "DELETE FROM device_hardware_ids WHERE (organization_id, folded_id, device_id, hardware_id) IN (VALUES ", ")",
-		len(dropIDs), false, func(b *bulk, i int) { writeHardwareID(b, a.org, dropIDs[i]) }); err != nil {
+	if _, err := a.bulkly(ctx, a.tx, "DELETE FROM device_hardware_ids WHERE (organization_id, folded_id, device_id, hardware_id) IN (", ")",
+		len(dropIDs), func(b *bulk, i int) { writeHardwareID(b, a.org, dropIDs[i]) }); err != nil {
 		return err
 	}
 	if err := a.insert(ctx, a.tx, "device_hardware_ids", "organization_id, folded_id, device_id, hardware_id", " ON CONFLICT DO NOTHING",
 		len(addIDs), func(b *bulk, i int) { writeHardwareID(b, a.org, addIDs[i]) }); err != nil {
 		return err
 	}
-	if err := a.bulkly(ctx, a.tx, "DELETE FROM device_tags WHERE (organization_id, tag, device_id) IN (VALUES ", ")",
-		len(dropTags), false, func(b *bulk, i int) { writeTag(b, a.org, dropTags[i]) }); err != nil {
+	if _, err := a.bulkly(ctx, a.tx, "DELETE FROM device_tags WHERE (organization_id, tag, device_id) IN (", ")",
+		len(dropTags), func(b *bulk, i int) { writeTag(b, a.org, dropTags[i]) }); err != nil {
 		return err
 	}
 	return a.insert(ctx, a.tx, "device_tags", "organization_id, tag, device_id", " ON CONFLICT DO NOTHING",
@@ -202,23 +199,52 @@ func appendPairs(pairs []pair, values, others []string, device string) []pair {
 	return pairs
 }
 
-// observeStatement updates only the rows in which something is newer.
-func observeStatement() (head, tail string) {
-	return "WITH v (id, last_seen, battery_level, battery_at, location, location_at, firmware, firmware_at) AS (VALUES ",
-		") UPDATE devices AS d SET " + setObserved + " FROM v WHERE d.organization_id = ? AND d.id = v.id AND (" + whereObserved + ")"
-}
-
-// observe keeps the newer of each observed value (S5). It moves no version.
+// observe keeps the newer of each observed value (S5), touching only the columns that something is reported of and
+// only the rows in which something is newer. It moves no version.
 func (a *apply) observe(ctx context.Context) error {
 	observations := a.mergeObserved()
-	tail := a.writer.QueryGen().FormatQuery(observeTail, a.org)
-	return a.bulkly(ctx, a.tx, observeHead, tail, len(observations), true, func(b *bulk, i int) {
-		b.text(observations[i].DeviceID)
-		writeObserved(b, &observations[i].Observed)
-	})
+	var values []observedValue
+	columns := "id"
+	for _, v := range observedValues {
+		if slices.ContainsFunc(observations, func(o tandem.Observation) bool { return v.time(&o.Observed) != nil }) {
+			values = append(values, v)
+			columns += ", " + v.at
+			if v.value != "" {
+				columns += ", " + v.value
+			}
+		}
+	}
+	set, where := keepNewer(values, "d", "v")
+	if len(values) == 0 { // nothing is said; the devices must be there all the same
+		return a.devicesExist(ctx, observations)
+	}
+	met, err := a.bulkly(ctx, a.tx, "WITH v ("+columns+") AS (", ") UPDATE devices AS d SET "+set+
+		" FROM v WHERE d.organization_id = "+quoted(a.org)+" AND d.id = v.id AND ("+where+")",
+		len(observations), func(b *bulk, i int) {
+			o := &observations[i].Observed
+			b.text(observations[i].DeviceID)
+			for _, v := range values {
+				b.optTime(v.time(o))
+				v.write(b, o)
+			}
+		})
+	if err != nil || met == len(observations) {
+		return err
+	}
+	return a.devicesExist(ctx, observations)
 }
 
-// mergeObserved makes one observation of several about the same device, in a list of their ids' first mention.
+// devicesExist refuses an observation of a device that is not there.
+func (a *apply) devicesExist(ctx context.Context, observations []tandem.Observation) error {
+	ids := make([]string, len(observations))
+	for i := range observations {
+		ids[i] = observations[i].DeviceID
+	}
+	return a.exist(ctx, "devices", "device", ids)
+}
+
+// mergeObserved makes one observation of several about the same device, in the order of their ids, which is the order
+// in which all writers lock them.
 func (a *apply) mergeObserved() []tandem.Observation {
 	merged := make([]tandem.Observation, 0, len(a.Observe))
 	index := make(map[string]int, len(a.Observe))
@@ -244,6 +270,7 @@ func (a *apply) mergeObserved() []tandem.Observation {
 			m.Firmware, m.FirmwareAt = o.Firmware, o.FirmwareAt
 		}
 	}
+	slices.SortFunc(merged, func(a, b tandem.Observation) int { return strings.Compare(a.DeviceID, b.DeviceID) })
 	return merged
 }
 

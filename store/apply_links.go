@@ -36,6 +36,58 @@ func (a *apply) lockAssignments(ctx context.Context, moved *tandem.MovedError) e
 	return nil
 }
 
+// checkParents refuses an assignment of a device or a service that is not there. It stands in for foreign keys on the
+// table that a run writes most: devices and services go only with their organization, which admit has locked, so that
+// one look before writing says as much as a check of every row.
+func (a *apply) checkParents(ctx context.Context) error {
+	sure := make(map[string]bool, len(a.CreateDevices)+len(a.UpdateDevices))
+	for i := range a.CreateDevices {
+		sure[a.CreateDevices[i].ID] = true
+	}
+	for i := range a.UpdateDevices {
+		sure[a.UpdateDevices[i].ID] = true
+	}
+	var devices, services []string
+	for _, list := range [][]tandem.Assignment{a.CreateAssignments, a.UpdateAssignments} {
+		for i := range list {
+			if !sure[list[i].DeviceID] {
+				devices = append(devices, list[i].DeviceID)
+			}
+			if len(services) == 0 || services[len(services)-1] != list[i].ServiceID {
+				services = append(services, list[i].ServiceID)
+			}
+		}
+	}
+	if err := a.exist(ctx, "device_services", "service", services); err != nil {
+		return err
+	}
+	return a.exist(ctx, "devices", "device", devices)
+}
+
+// exist refuses ids that a table of the organization does not have.
+func (a *apply) exist(ctx context.Context, table, what string, ids []string) error {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	found := make(map[string]bool, len(ids))
+	err := a.inChunks("id", ids, 10*chunk, func(list bun.Safe) error {
+		return query(ctx, a.tx, func(rows *sql.Rows) error {
+			var id word
+			err := rows.Scan(&id)
+			found[string(id)] = true
+			return err
+		}, "SELECT id FROM "+table+" WHERE organization_id = ? AND ?", a.org, list)
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if !found[id] {
+			return missing(what, id)
+		}
+	}
+	return nil
+}
+
 // lockConflicts does the same for conflicts that are rewritten.
 func (a *apply) lockConflicts(ctx context.Context, moved *tandem.MovedError) error {
 	versions := make(map[string]int64, len(a.PutConflicts))
@@ -72,7 +124,7 @@ func (a *apply) lockVersions(ctx context.Context, table string, ids map[string]i
 	}
 	slices.Sort(sorted)
 	versions := make(map[string]int64, len(ids))
-	err := inChunks(sorted, 10*chunk, func(list bun.Safe) error {
+	err := a.inChunks("id", sorted, 10*chunk, func(list bun.Safe) error {
 		return query(ctx, a.tx, func(rows *sql.Rows) error {
 			var id word
 			var version int64
@@ -81,7 +133,7 @@ func (a *apply) lockVersions(ctx context.Context, table string, ids map[string]i
 			}
 			versions[string(id)] = version
 			return nil
-		}, "SELECT id, version FROM "+table+" WHERE organization_id = ? AND id IN ? ORDER BY id"+a.dialect.Lock(), a.org, list)
+		}, "SELECT id, version FROM "+table+" WHERE organization_id = ? AND ? ORDER BY id"+a.dialect.Lock(), a.org, list)
 	})
 	return versions, err
 }
@@ -103,8 +155,8 @@ func (a *apply) assignments(ctx context.Context) error {
 // intents puts and drops. An intent that settles another of the same device replaces it only by its own id;
 // drops come first, so that one transaction can close an intent and open the next.
 func (a *apply) intents(ctx context.Context) error {
-	if err := inChunks(a.DropIntents, 10*chunk, func(list bun.Safe) error {
-		_, err := a.tx.ExecContext(ctx, "DELETE FROM remote_intents WHERE organization_id = ? AND id IN ?", a.org, list)
+	if err := a.inChunks("id", a.DropIntents, 10*chunk, func(list bun.Safe) error {
+		_, err := a.tx.ExecContext(ctx, "DELETE FROM remote_intents WHERE organization_id = ? AND ?", a.org, list)
 		return err
 	}); err != nil {
 		return err

@@ -79,12 +79,13 @@ func (a *apply) notLinked(ctx context.Context) error {
 		}); err != nil {
 		return err
 	}
-	return a.bulkly(ctx, a.tx, "DELETE FROM remote_devices WHERE (organization_id, service_id, external_device_id) IN (VALUES ", ")",
-		len(a.DropNotLinked), false, func(b *bulk, i int) {
+	_, err := a.bulkly(ctx, a.tx, "DELETE FROM remote_devices WHERE (organization_id, service_id, external_device_id) IN (", ")",
+		len(a.DropNotLinked), func(b *bulk, i int) {
 			b.text(a.org)
 			b.text(a.DropNotLinked[i].ServiceID)
 			b.text(a.DropNotLinked[i].ExternalDeviceID)
 		})
+	return err
 }
 
 func (a *apply) entities(ctx context.Context) error {
@@ -147,50 +148,37 @@ func (a *apply) runs(ctx context.Context) error {
 func (a *apply) services(ctx context.Context) error {
 	for i := range a.PutServices {
 		mark := &a.PutServices[i]
-		b := bulk{dialect: a.dialect, buf: []byte("UPDATE device_services SET "), fresh: true}
-		column := func(name string) {
-			b.sep()
-			b.buf = append(append(b.buf, name...), '=')
-			b.fresh = true
-		}
+		b := bulk{dialect: a.dialect}
+		set := "updated_at = updated_at"
+		assign := func(column string, write func()) { set += ", " + column + " = " + string(b.literal(write)) }
 		if mark.Pin != nil {
-			column("project_identity")
-			b.json(mark.Pin, *mark.Pin == tandem.ProjectIdentity{})
+			assign("project_identity", func() { b.json(mark.Pin, *mark.Pin == tandem.ProjectIdentity{}) })
 		}
 		if mark.State != nil {
-			column("state")
-			b.text(string(*mark.State))
+			assign("state", func() { b.text(string(*mark.State)) })
 		}
 		if mark.StateReason != nil {
-			column("state_reason")
-			b.opt(*mark.StateReason)
+			assign("state_reason", func() { b.opt(*mark.StateReason) })
 		}
 		if mark.RetryAt != nil {
-			column("retry_at")
-			b.optTime(*mark.RetryAt)
+			assign("retry_at", func() { b.optTime(*mark.RetryAt) })
 		}
 		if mark.ApprovedConfig != nil {
-			column("approved_config")
-			b.opt(*mark.ApprovedConfig)
+			assign("approved_config", func() { b.opt(*mark.ApprovedConfig) })
 		}
 		if mark.LastListedAt != nil {
-			column("last_listed_at")
-			b.optTime(mark.LastListedAt)
+			assign("last_listed_at", func() { b.optTime(mark.LastListedAt) })
 		}
 		if mark.LastRunID != nil {
-			column("last_run_id")
-			b.opt(*mark.LastRunID)
+			assign("last_run_id", func() { b.opt(*mark.LastRunID) })
 		}
 		if mark.LastRunAt != nil {
-			column("last_run_at")
-			b.optTime(mark.LastRunAt)
+			assign("last_run_at", func() { b.optTime(mark.LastRunAt) })
 		}
-		column("updated_at")
-		b.buf = append(b.buf, "updated_at"...)
 		if b.err != nil {
 			return b.err
 		}
-		result, err := a.tx.ExecContext(ctx, string(b.buf)+" WHERE organization_id = "+quoted(a.org)+" AND id = "+quoted(mark.ServiceID))
+		result, err := a.tx.ExecContext(ctx, "UPDATE device_services SET "+set+" WHERE organization_id = "+quoted(a.org)+" AND id = "+quoted(mark.ServiceID))
 		if err != nil {
 			return err
 		}

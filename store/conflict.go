@@ -32,7 +32,7 @@ func (s *Store) Conflict(ctx context.Context, org, id string) (conflict tandem.C
 
 // Conflicts lists conflicts, newest first, and counts all matches. Open ones only unless All or Status.
 func (s *Store) Conflicts(ctx context.Context, org string, q tandem.ConflictFilter) (found []tandem.Conflict, total int, err error) {
-	f := conflictConditions(org, q)
+	f := s.conflictConditions(org, q)
 	err = s.read(ctx, "list conflicts", org, func(tx bun.Conn) error {
 		if total, err = f.count(ctx, tx, "device_conflicts AS c"); err != nil {
 			return err
@@ -44,22 +44,22 @@ func (s *Store) Conflicts(ctx context.Context, org string, q tandem.ConflictFilt
 	return found, total, err
 }
 
-func conflictConditions(org string, q tandem.ConflictFilter) *filter {
+func (s *Store) conflictConditions(org string, q tandem.ConflictFilter) *filter {
 	f := &filter{}
 	f.add("c.organization_id = ?", org)
 	f.among("c.id", q.IDs)
 	f.equal("c.service_id", q.ServiceID)
 	switch { // a device by either of its names: a run asks about both sides of a batch at once
 	case len(q.DeviceIDs) > 0 && len(q.ExternalDeviceIDs) > 0:
-		devices, err := in(q.DeviceIDs)
+		devices, err := s.among("c.device_id", q.DeviceIDs)
 		if err != nil {
 			f.err = err
 		}
-		externals, err := in(q.ExternalDeviceIDs)
+		externals, err := s.among("c.external_device_id", q.ExternalDeviceIDs)
 		if err != nil {
 			f.err = err
 		}
-		f.add("(c.device_id IN ? OR c.external_device_id IN ?)", devices, externals)
+		f.add("(? OR ?)", devices, externals)
 	default:
 		f.among("c.device_id", q.DeviceIDs)
 		f.among("c.external_device_id", q.ExternalDeviceIDs)

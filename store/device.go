@@ -45,7 +45,7 @@ func writeDevice(b *bulk, org string, d *tandem.Device, version int64) {
 // edits writes times by path, NULL for none.
 func (b *bulk) edits(edits tandem.EditTimes) {
 	if len(edits) == 0 {
-		b.null("json")
+		b.put(isJSON, nil)
 		return
 	}
 	paths := make([]string, 0, len(edits))
@@ -62,8 +62,7 @@ func (b *bulk) edits(edits tandem.EditTimes) {
 		at := edits[tandem.Path(path)]
 		text = append(at.UTC().Round(time.Microsecond).AppendFormat(text, "2006-01-02T15:04:05.999999Z"), '"')
 	}
-	b.sep()
-	b.quote(string(append(text, '}')), "json")
+	b.string(isJSON, string(append(text, '}')))
 }
 
 // writeObserved writes last_seen to firmware_at.
@@ -73,7 +72,7 @@ func writeObserved(b *bulk, o *tandem.Observed) {
 	b.optTime(o.BatteryAt)
 	b.json(o.Location, o.Location == nil)
 	b.optTime(o.LocationAt)
-	b.json(o.Firmware, len(o.Firmware) == 0)
+	b.firmware(o.Firmware)
 	b.optTime(o.FirmwareAt)
 }
 

@@ -306,3 +306,28 @@ func (r *reader) fields(set *tandem.Fields) bool {
 	}
 	return ok
 }
+
+// firmware writes what packages reported, NULL for nothing.
+func (b *bulk) firmware(packages map[string]tandem.Firmware) {
+	if len(packages) == 0 {
+		b.put(isJSON, nil)
+		return
+	}
+	if len(packages) > 1 {
+		b.json(packages, false)
+		return
+	}
+	buf := make([]byte, 0, 128)
+	for name, f := range packages {
+		buf = appendString(append(buf, '{'), name)
+		buf = appendString(append(buf, `:{"version":`...), f.Version)
+		for _, m := range [...]struct{ key, value string }{{`,"target":`, f.Target}, {`,"state":`, f.State}, {`,"state_code":`, f.StateCode},
+			{`,"reason":`, f.Reason}, {`,"reason_code":`, f.ReasonCode}, {`,"time":`, f.Time}} {
+			if m.value != "" {
+				buf = appendString(append(buf, m.key...), m.value)
+			}
+		}
+		buf = append(buf, '}', '}')
+	}
+	b.string(isJSON, string(buf))
+}

@@ -42,13 +42,13 @@ func (s *Store) takenBy(err error, op, thing, message string) error {
 func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization) error {
 	const op = "update an organization"
 	return s.write(ctx, op, o.ID, func(tx bun.Conn) error {
-		b := bulk{dialect: s.dialect, fresh: true}
-		b.json(o.Settings, len(o.Settings) == 0)
+		b := bulk{dialect: s.dialect}
+		settings := b.literal(func() { b.json(o.Settings, len(o.Settings) == 0) })
 		if b.err != nil {
 			return b.err
 		}
 		result, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, updated_at = ? WHERE id = ?",
-			o.Name, o.Slug, bun.Safe(b.buf), at(o.UpdatedAt), o.ID)
+			o.Name, o.Slug, settings, at(o.UpdatedAt), o.ID)
 		if err != nil {
 			return s.takenBy(err, op, o.Slug, "another organization has this slug")
 		}

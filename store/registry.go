@@ -31,7 +31,7 @@ func (s *Store) FindDevices(ctx context.Context, org, ref string) ([]tandem.Devi
 	if err := checkText(ref); err != nil {
 		return nil, s.fail(op, err)
 	}
-	found, err := s.findDevices(ctx, op, org, "(d.id = ? OR d.device_id = ?) AND d.deleted_at IS NULL ORDER BY d.id", ref, ref)
+	found, err := s.findDevices(ctx, op, org, "(d.id = ? OR (d.device_id_folded = ? AND d.device_id = ?)) AND d.deleted_at IS NULL ORDER BY d.id", ref, fold(ref), ref)
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
@@ -50,22 +50,30 @@ func (s *Store) findDevices(ctx context.Context, op, org, where string, args ...
 	return found, err
 }
 
-// deviceOrders are the sorts that a listing offers, each served by an index. Never seen and unknown come first, or last when descending.
-var deviceOrders = map[string]string{"": "name_folded", "name": "name_folded", "device_id": "device_id_folded", "last_seen": "last_seen",
-	"battery_level": "battery_level", "created_at": "created_at", "updated_at": "updated_at"}
+// deviceOrders are the sorts that a listing offers, each with the column that decides between equals, as the indexes have them.
+// Never seen and unknown come first, or last when descending.
+var deviceOrders = map[string][2]string{"": {"name_folded", "id"}, "name": {"name_folded", "id"}, "device_id": {"device_id_folded", "device_id"},
+	"last_seen": {"last_seen", "id"}, "battery_level": {"battery_level", "id"}, "created_at": {"created_at", "id"}, "updated_at": {"updated_at", "id"}}
+
+// nullable are the sorts by a column that may be NULL. A column that may not takes no word about it: an index would not be used.
+var nullable = map[string]bool{"last_seen": true, "battery_level": true}
 
 // deviceOrder gives the ORDER BY of a listing.
 func deviceOrder(sort string) (string, error) {
 	column, down := strings.CutPrefix(sort, "-")
-	name, ok := deviceOrders[column]
+	by, ok := deviceOrders[column]
 	switch {
 	case !ok:
 		return "", tandem.Errorf(tandem.Invalid, "", sort, "devices cannot be sorted by this").
 			WithHint("sort by name, device_id, last_seen, battery_level, created_at or updated_at")
-	case down:
-		return "d." + name + " DESC NULLS LAST, d.id DESC", nil
+	case !down && nullable[column]:
+		return "d." + by[0] + " ASC NULLS FIRST, d." + by[1], nil
+	case !down:
+		return "d." + by[0] + ", d." + by[1], nil
+	case nullable[column]:
+		return "d." + by[0] + " DESC NULLS LAST, d." + by[1] + " DESC", nil
 	}
-	return "d." + name + " ASC NULLS FIRST, d.id ASC", nil
+	return "d." + by[0] + " DESC, d." + by[1] + " DESC", nil
 }
 
 // Devices lists live devices with where they are linked, and counts all matches.
@@ -244,9 +252,9 @@ func (s *Store) Assignments(ctx context.Context, org string, deviceIDs []string)
 }
 
 func (s *Store) assignmentsOf(ctx context.Context, tx bun.Conn, org string, deviceIDs []string) (found []tandem.Assignment, err error) {
-	err = inChunks(deviceIDs, 2*chunk, func(list bun.Safe) error {
+	err = s.inChunks("a.device_id", deviceIDs, 2*chunk, func(list bun.Safe) error {
 		rows, err := tx.QueryContext(ctx, "SELECT "+assignmentRead+` FROM device_service_assignments AS a
-			WHERE a.organization_id = ? AND a.device_id IN ? ORDER BY a.device_id, a.service_id`, org, list)
+			WHERE a.organization_id = ? AND ? ORDER BY a.device_id, a.service_id`, org, list)
 		if err != nil {
 			return err
 		}

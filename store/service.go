@@ -70,13 +70,7 @@ func (s *Store) UpdateService(ctx context.Context, org string, v tandem.Service)
 			return err
 		}
 		b := bulk{dialect: s.dialect}
-		literal := func(write func()) bun.Safe {
-			start := len(b.buf)
-			b.fresh = true
-			write()
-			return bun.Safe(b.buf[start:])
-		}
-		args := []any{literal(func() { b.text(v.Name) }), literal(func() { b.json(&v.Config, false) }), literal(func() { b.bytes(v.Credentials) }),
+		args := []any{b.literal(func() { b.text(v.Name) }), b.literal(func() { b.json(&v.Config, false) }), b.literal(func() { b.bytes(v.Credentials) }),
 			v.IsActive, v.SyncEnabled, v.SyncInterval, string(v.Config.Direction), string(v.Config.Strategy), v.Config.OnlineWindow, at(v.UpdatedAt), org, v.ID}
 		if b.err != nil {
 			return b.err

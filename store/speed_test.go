@@ -1,7 +1,10 @@
+//go:build unix
+
 package store_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +49,7 @@ func BenchmarkBatches(b *testing.B) {
 			}
 			b.Cleanup(func() { must(b, st.Close()) })
 			const devices, batch = 10_000, 500
-			var applied, linked, observed time.Duration
+			var applied, linked, observed, appliedCPU, linkedCPU, observedCPU time.Duration
 			for range b.N {
 				org := fmt.Sprintf("01957f3e-0000-7000-c000-%012d", time.Now().UnixNano()%1e12)
 				must(b, st.CreateOrganization(ctx, tandem.Organization{ID: org, Name: "acme", Slug: org}))
@@ -56,12 +59,12 @@ func BenchmarkBatches(b *testing.B) {
 				for at := 0; at < devices; at += batch {
 					batches = append(batches, fleet(org, service, at, batch))
 				}
-				applied += timed(func() {
+				timed(&applied, &appliedCPU, func() {
 					for _, c := range batches {
 						must(b, st.Apply(ctx, org, c))
 					}
 				})
-				linked += timed(func() {
+				timed(&linked, &linkedCPU, func() {
 					for _, c := range batches {
 						ids := make([]string, batch)
 						for i := range ids {
@@ -74,7 +77,7 @@ func BenchmarkBatches(b *testing.B) {
 						}
 					}
 				})
-				observed += timed(func() {
+				timed(&observed, &observedCPU, func() {
 					for _, c := range batches {
 						o := tandem.Changes{}
 						for i := range c.CreateDevices {
@@ -88,15 +91,29 @@ func BenchmarkBatches(b *testing.B) {
 			b.ReportMetric(float64(b.N*devices)/applied.Seconds(), "devices-applied/s")
 			b.ReportMetric(float64(linked.Microseconds())/1000/float64(b.N*devices/batch), "ms/500-linked")
 			b.ReportMetric(float64(observed.Milliseconds())/float64(b.N), "ms/10k-observed")
+			b.ReportMetric(float64(appliedCPU.Microseconds())/float64(b.N*devices), "cpu-µs/applied")
+			b.ReportMetric(float64(linkedCPU.Microseconds())/1000/float64(b.N*devices/batch), "cpu-ms/500-linked")
+			b.ReportMetric(float64(observedCPU.Milliseconds())/float64(b.N), "cpu-ms/10k-observed")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-func timed(fn func()) time.Duration {
-	start := time.Now()
+// timed adds what fn took: elapsed, and of this process's processors.
+func timed(took, cpu *time.Duration, fn func()) {
+	start, used := time.Now(), processors()
 	fn()
-	return time.Since(start)
+	*took += time.Since(start)
+	*cpu += processors() - used
+}
+
+// processors is how long this process has computed.
+func processors() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func must(tb testing.TB, err error) {

@@ -32,19 +32,18 @@ var _ tandem.Store = (*Store)(nil)
 // Mode says what a transaction may do.
 type Mode int
 
-// The modes. A snapshot reads and sees one state of the database throughout.
+// The modes. A keyed one reads by keys alone, as a writing one does, so that statistics which lag behind
+// a first import cannot talk a planner into reading whole tables.
 const (
 	Reading Mode = iota
-	Snapshot
+	Keyed
 	Writing
 )
 
 // Dialect is what differs between the two databases.
 type Dialect interface {
-	// Begin gives the statements that open a transaction as one organization;
-	// Become those that change the organization of an open one.
+	// Begin gives the statements that open a transaction as one organization.
 	Begin(org string, mode Mode) string
-	Become(org string) string
 	// Clock is an expression for the database's time; Micros the same in microseconds since 1970.
 	Clock() string
 	Micros() string
@@ -55,8 +54,14 @@ type Dialect interface {
 	Lock() string
 	// Share ends one whose rows may only be read meanwhile.
 	Share() string
-	// Cast types a literal where the statement does not: kind is text, time, real or json.
+	// Cast types a literal where the statement does not: kind is text, time, real, json, bytes, int or bool.
 	Cast(literal, kind string) string
+	// Arrays says whether rows travel as one array for each column, given as text and typed by Array;
+	// else they are parameters of a prepared statement.
+	Arrays() bool
+	Array(text []byte, kind string) string
+	// Among is the condition that a column is one of some values.
+	Among(column string, values []string) string
 	// Bytes is a literal.
 	Bytes(b []byte) string
 	// Error maps a driver's error; Repeat, Taken and Missing tell a conflict between transactions,
@@ -126,6 +131,11 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // read runs fn as one organization, without writing.
 func (s *Store) read(ctx context.Context, op, org string, fn func(tx bun.Conn) error) error {
 	return s.fail(op, s.transact(ctx, s.reader, org, Reading, fn))
+}
+
+// readKeyed does the same for reads by keys alone.
+func (s *Store) readKeyed(ctx context.Context, op, org string, fn func(tx bun.Conn) error) error {
+	return s.fail(op, s.transact(ctx, s.reader, org, Keyed, fn))
 }
 
 // attempts is how often a transaction is tried that others keep from finishing.

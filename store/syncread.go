@@ -14,22 +14,22 @@ import (
 // linkedFrom joins an assignment with its device.
 const linkedFrom = `SELECT ` + assignmentRead + `, ` + deviceRead + ` FROM device_service_assignments AS a
 	JOIN devices AS d ON d.organization_id = a.organization_id AND d.id = a.device_id
-	WHERE a.organization_id = ? AND a.service_id = ? AND `
+	WHERE a.organization_id = ? AND a.service_id = ? AND ?`
 
 // LinkedByExternal gives the assignments of some remote ids, unlinked ones and those of tombstones too, in no order.
 func (s *Store) LinkedByExternal(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error) {
-	return s.linked(ctx, org, service, "a.external_device_id IN ?", externalIDs)
+	return s.linked(ctx, org, service, "a.external_device_id", externalIDs)
 }
 
 // LinkedByDevice gives the same for some devices.
 func (s *Store) LinkedByDevice(ctx context.Context, org, service string, deviceIDs []string) ([]tandem.Linked, error) {
-	return s.linked(ctx, org, service, "a.device_id IN ?", deviceIDs)
+	return s.linked(ctx, org, service, "a.device_id", deviceIDs)
 }
 
-func (s *Store) linked(ctx context.Context, org, service, where string, ids []string) (found []tandem.Linked, err error) {
-	err = s.read(ctx, "read linked devices", org, func(tx bun.Conn) error {
-		return inChunks(ids, 2*chunk, func(list bun.Safe) error {
-			rows, err := tx.QueryContext(ctx, linkedFrom+where, org, service, list)
+func (s *Store) linked(ctx context.Context, org, service, column string, ids []string) (found []tandem.Linked, err error) {
+	err = s.readKeyed(ctx, "read linked devices", org, func(tx bun.Conn) error {
+		return s.inChunks(column, ids, 2*chunk, func(list bun.Safe) error {
+			rows, err := tx.QueryContext(ctx, linkedFrom, org, service, list)
 			if err != nil {
 				return err
 			}
@@ -105,12 +105,12 @@ func (s *Store) Candidates(ctx context.Context, org, service string, probes []ta
 			hardwareIDs = append(hardwareIDs, fold(id))
 		}
 	}
-	err = s.read(ctx, "find candidates", org, func(tx bun.Conn) error {
+	err = s.readKeyed(ctx, "find candidates", org, func(tx bun.Conn) error {
 		ids, err := s.candidateIDs(ctx, tx, org, names, hardwareIDs)
 		if err != nil {
 			return err
 		}
-		return inChunks(ids, 2*chunk, func(list bun.Safe) error {
+		return s.inChunks("d.id", ids, 2*chunk, func(list bun.Safe) error {
 			return s.candidates(ctx, tx, org, service, list, &found)
 		})
 	})
@@ -126,14 +126,15 @@ func (s *Store) candidateIDs(ctx context.Context, tx bun.Conn, org string, names
 		return err
 	}
 	for _, look := range []struct {
-		text   string
-		values []string
+		text, column string
+		values       []string
 	}{
-		{"SELECT device_id FROM device_hardware_ids WHERE organization_id = ? AND folded_id IN ?", hardwareIDs},
-		{"SELECT id FROM devices WHERE organization_id = ? AND name_folded IN ?", names},
-		{"SELECT id FROM devices WHERE organization_id = ? AND device_id_folded IN ?", names},
+		{"SELECT device_id FROM device_hardware_ids WHERE organization_id = ? AND ?", "folded_id", hardwareIDs},
+		{"SELECT id FROM devices WHERE organization_id = ? AND ?", "name_folded", names},
+		{"SELECT id FROM devices WHERE organization_id = ? AND ? AND deleted_at IS NULL", "device_id_folded", names},
+		{"SELECT id FROM devices WHERE organization_id = ? AND ? AND deleted_at IS NOT NULL", "device_id_folded", names},
 	} {
-		if err := inChunks(look.values, 2*chunk, func(list bun.Safe) error {
+		if err := s.inChunks(look.column, look.values, 2*chunk, func(list bun.Safe) error {
 			return query(ctx, tx, collect, look.text, org, list)
 		}); err != nil {
 			return nil, err
@@ -164,7 +165,7 @@ func (s *Store) candidates(ctx context.Context, tx bun.Conn, org, service string
 		return nil
 	}, "SELECT "+assignmentRead+", "+deviceRead+` FROM devices AS d LEFT JOIN device_service_assignments AS a
 		ON a.organization_id = d.organization_id AND a.device_id = d.id AND a.service_id = ?
-		WHERE d.organization_id = ? AND d.id IN ? ORDER BY d.id`, service, org, ids)
+		WHERE d.organization_id = ? AND ? ORDER BY d.id`, service, org, ids)
 }
 
 // Intents gives the service's open intents, oldest first.
@@ -248,12 +249,12 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 // RecentChanges gives the newest done create and update entries of the devices over all services, newest first,
 // at most perDevice for each device, path and side.
 func (s *Store) RecentChanges(ctx context.Context, org string, deviceIDs []string, perDevice int) (found []tandem.Entry, err error) {
-	err = s.read(ctx, "read recent changes", org, func(tx bun.Conn) error {
-		return inChunks(deviceIDs, 2*chunk, func(list bun.Safe) error {
+	err = s.readKeyed(ctx, "read recent changes", org, func(tx bun.Conn) error {
+		return s.inChunks("device_id", deviceIDs, 2*chunk, func(list bun.Safe) error {
 			some, err := scanEntries(ctx, tx, org, `SELECT `+entryRead+` FROM (
 				SELECT *, ROW_NUMBER() OVER (PARTITION BY device_id, field, side ORDER BY created_at DESC, id DESC) AS place
 				FROM golioth_sync_log_entries
-				WHERE organization_id = ? AND device_id IN ? AND device_id IS NOT NULL AND outcome = 'done' AND action IN ('create', 'update')
+				WHERE organization_id = ? AND ? AND device_id IS NOT NULL AND outcome = 'done' AND action IN ('create', 'update')
 			) AS e WHERE e.place <= ? ORDER BY e.created_at DESC, e.id DESC`, org, list, perDevice)
 			found = append(found, some...)
 			return err

@@ -23,7 +23,6 @@ import (
 	"io/fs"
 	"net"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -100,21 +99,17 @@ func (d *dialect) chooseRole(ctx context.Context, db *bun.DB) error {
 // Begin opens a transaction as one organization, in one round trip.
 func (d *dialect) Begin(org string, mode store.Mode) string {
 	text := "BEGIN"
-	switch mode {
-	case store.Reading:
+	if mode != store.Writing {
 		text = "BEGIN READ ONLY"
-	case store.Snapshot:
-		text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 	}
 	if d.role {
 		text += "; SET LOCAL ROLE " + role
 	}
-	return text + "; " + d.Become(org)
-}
-
-// Become changes the organization of an open transaction.
-func (*dialect) Become(org string) string {
-	return "SET LOCAL tandem.organization_id = '" + strings.ReplaceAll(org, "'", "''") + "'"
+	text += "; SET LOCAL tandem.organization_id = " + store.Quoted(org)
+	if mode != store.Reading {
+		text += "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+	}
+	return text
 }
 
 // Clock moves on within a transaction.
@@ -138,10 +133,24 @@ func (*dialect) Lock() string { return " FOR NO KEY UPDATE" }
 func (*dialect) Share() string { return " FOR SHARE" }
 
 // types are the column types of the kinds of literals.
-var types = map[string]string{"text": "text", "time": "timestamptz", "real": "double precision", "json": "json", "bytes": "bytea"}
+var types = map[string]string{"text": "text", "time": "timestamptz", "real": "double precision", "json": "json", "bytes": "bytea",
+	"int": "bigint", "bool": "boolean"}
 
 // Cast types a literal.
 func (*dialect) Cast(literal, kind string) string { return literal + "::" + types[kind] }
+
+// Arrays says that rows travel as arrays.
+func (*dialect) Arrays() bool { return true }
+
+// Array is an array literal.
+func (*dialect) Array(text []byte, kind string) string {
+	return store.Quoted(string(text)) + "::" + types[kind] + "[]"
+}
+
+// Among compares with one array literal.
+func (*dialect) Among(column string, values []string) string {
+	return column + " = ANY (" + store.Quoted(store.ArrayList(values)) + "::text[])"
+}
 
 // Bytes is a bytea literal.
 func (*dialect) Bytes(b []byte) string { return `'\x` + hex.EncodeToString(b) + `'::bytea` }

@@ -67,11 +67,11 @@ func OpenForMigration(ctx context.Context, path string) (*store.Store, error) {
 
 // source gives the driver's name for a connection.
 func source(path string, reading bool) string {
-	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16000)", "temp_store(2)"}}
+	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"page_size(8192)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16000)", "temp_store(2)"}}
 	if reading {
 		query["_pragma"] = append(query["_pragma"], "query_only(1)")
 	} else {
-		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
+		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
@@ -86,9 +86,6 @@ func (*dialect) Begin(_ string, mode store.Mode) string {
 	}
 	return "BEGIN"
 }
-
-// Become changes nothing.
-func (*dialect) Become(string) string { return "SELECT 1" }
 
 // Clock has milliseconds, in the form in which times are stored.
 func (*dialect) Clock() string { return "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')" }
@@ -110,6 +107,17 @@ func (*dialect) Share() string { return "" }
 
 // Cast is not needed: values carry their own type.
 func (*dialect) Cast(literal, _ string) string { return literal }
+
+// Arrays says that rows travel as parameters.
+func (*dialect) Arrays() bool { return false }
+
+// Array is not used.
+func (*dialect) Array(text []byte, _ string) string { return store.Quoted(string(text)) }
+
+// Among reads the values from a JSON array.
+func (*dialect) Among(column string, values []string) string {
+	return column + " IN (SELECT value FROM json_each(" + store.Quoted(store.JSONList(values)) + "))"
+}
 
 // Bytes is a blob literal.
 func (*dialect) Bytes(b []byte) string { return "X'" + hex.EncodeToString(b) + "'" }
