@@ -98,16 +98,19 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		}
 		return err
 	}
-	if l.Device.DeletedAt != nil {
-		if err := w.toRemove(removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink,
-			Side: tandem.LocalSide, Note: "gone on both sides"}); err != nil {
-			return err
-		}
-		return done()
-	}
 	open, err := r.openConflicts(ctx, []string{l.Assignment.ExternalDeviceID}, []string{l.Device.ID})
 	if err != nil {
 		return err
+	}
+	if l.Device.DeletedAt != nil {
+		const why = "gone on both sides"
+		p.counts = tandem.Summary{} // until it is unlinked
+		r.close(p, open[l.Assignment.ExternalDeviceID], tandem.ConflictConverged, why)
+		if err := w.toRemove(removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink,
+			Side: tandem.LocalSide, Note: why}); err != nil {
+			return err
+		}
+		return done()
 	}
 	about := open[l.Assignment.ExternalDeviceID]
 	if disputed := openAt(about, ""); disputed != nil && disputed.Status != tandem.ConflictPending {

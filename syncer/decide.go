@@ -55,6 +55,9 @@ type limit struct {
 func (r *run) decide(l tandem.Linked, rd reading, open []tandem.Conflict, hold map[tandem.Path]merge.Hold) decision {
 	d := decision{linked: l, remote: rd, open: open}
 	for _, c := range open {
+		if over(&c) && l.Device.DeletedAt == nil {
+			continue
+		}
 		if c.FieldName == "" || c.Status == tandem.ConflictResolving {
 			hold = with(hold, c.FieldName, merge.Frozen)
 		} else if c.ByHand {
@@ -98,6 +101,11 @@ func (r *run) decide(l tandem.Linked, rd reading, open []tandem.Conflict, hold m
 	d.needs = r.fields.Has(tandem.FieldMetadata) && !rd.shared.Known.Has(tandem.FieldMetadata) && r.req.Operation != tandem.OpImport &&
 		!merge.Equal(asAny(l.Device.Metadata), asAny(l.Assignment.Base.Local.Metadata))
 	return d
+}
+
+// over reports whether a conflict was about a deletion: a device that is here, and was read there, has none (S9).
+func over(c *tandem.Conflict) bool {
+	return c.Status == tandem.ConflictPending && (c.Type == tandem.DeletedRemotely || c.Type == tandem.DeletedLocally)
 }
 
 // spread gives every field without a time of its own the time of the whole import.

@@ -285,7 +285,9 @@ func TestS17LocalDeleted(t *testing.T) {
 		gone := w.localOf(ids[0]).ID
 		w.deleteLocal(gone)
 		w.deleteRemote(ids[0])
-		w.completed(w.sync(tandem.OpBidirectional))
+		run := w.sync(tandem.OpBidirectional)
+		w.completed(run)
+		w.equal(run.Summary.Processed, 12)
 		w.equal(w.assignment(gone).Status, tandem.SyncUnlinked)
 		w.quiet(tandem.OpBidirectional)
 	})

@@ -145,7 +145,7 @@ func (r *run) conflicts(d *decision, p *piece) (pending int) {
 		}
 		f, ok := c.FieldName.Field()
 		switch {
-		case !ok && (c.Type == tandem.DeletedRemotely || c.Type == tandem.DeletedLocally): // it was read, and is here
+		case over(&c): // it was read, and is here
 			c.Status, c.Explanation = tandem.ConflictConverged, "the device is on both sides again"
 		case !ok:
 			pending++
