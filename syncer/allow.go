@@ -16,7 +16,7 @@ type allowed struct {
 	plan tandem.Plan
 	mu   sync.Mutex
 	rows map[string][]tandem.Change // by remote id or device id
-	done *tally
+	done *tally                     // what the run's entries tell of, by rowKeys
 }
 
 // loadAllowed takes the plan that the request names: open, untouched, of this service's present settings.
@@ -40,7 +40,7 @@ func (r *run) loadAllowed(ctx context.Context) error {
 		return void("the service's settings changed since it was made", "make a new one with --dry-run --save")
 	}
 	sum := sha256.New()
-	count := 0
+	count, isForced := 0, false
 	for offset := 0; ; {
 		rows, err := r.e.Store.PlanRows(ctx, r.org, plan.ID, offset, 1000)
 		if err != nil {
@@ -50,6 +50,7 @@ func (r *run) loadAllowed(ctx context.Context) error {
 			if err := hashRow(sum, &rows[i]); err != nil {
 				return err
 			}
+			isForced = isForced || rows[i].Note == forced
 		}
 		if len(rows) == 0 {
 			break
@@ -64,18 +65,26 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	}
 	r.req.Operation, r.record.Operation = plan.Operation, plan.Operation
 	r.policy.Direction = tandem.Direction(plan.Operation)
+	r.req.Force, r.record.Forced, r.policy.Force = isForced, isForced, isForced
+	r.create = MissingBoth // the rows say what is created, whatever the settings or a request say
 	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
 	r.allow = &allowed{plan: plan, rows: map[string][]tandem.Change{}, done: newTally()}
 	return nil
 }
 
-// rowKey is what makes two changes the same row.
-func rowKey(c *tandem.Change) string {
-	id := c.ExternalDeviceID
-	if id == "" {
-		id = c.DeviceID
+// forced marks the changes of a forced run and its plan (S11).
+const forced = "forced"
+
+// rowKeys is what makes two changes the same row: one key for the remote id and one for the device, since
+// a created device has another id on one side than its plan had.
+func rowKeys(c *tandem.Change) []string {
+	var keys []string
+	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
+		if id != "" {
+			keys = append(keys, string(c.Side)+"\x00"+string(c.Action)+"\x00"+id+"\x00"+string(c.Path))
+		}
 	}
-	return string(c.Side) + "\x00" + string(c.Action) + "\x00" + id + "\x00" + string(c.Path)
+	return keys
 }
 
 // doable reports whether a row is something a run does, rather than something it tells.
@@ -112,16 +121,15 @@ func (a *allowed) load(ctx context.Context, r *run, deviceIDs, externalIDs []str
 	return nil
 }
 
-// has reports whether a change is one of the plan's rows, with the same values, and notes it as done.
+// has reports whether a change is one of the plan's rows, with the same values.
 func (a *allowed) has(c *tandem.Change) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := rowKey(c)
 	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
 		for i := range a.rows[id] {
 			row := &a.rows[id][i]
-			if rowKey(row) == key && merge.Equal(decode(row.Before), decode(c.Before)) && merge.Equal(decode(row.After), decode(c.After)) {
-				a.done.add(key)
+			if row.Side == c.Side && row.Action == c.Action && row.Path == c.Path &&
+				merge.Equal(decode(row.Before), decode(c.Before)) && merge.Equal(decode(row.After), decode(c.After)) {
 				return true
 			}
 		}
@@ -129,10 +137,54 @@ func (a *allowed) has(c *tandem.Change) bool {
 	return false
 }
 
+// told notes what the run's record tells of a row: it is not left out.
+func (a *allowed) told(c *tandem.Change) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range rowKeys(c) {
+		a.done.add(key)
+	}
+}
+
+// leftOut reports whether nothing was told of a row.
+func (a *allowed) leftOut(row *tandem.Change) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range rowKeys(row) {
+		if a.done.count(key) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// knows reports whether the rows about a device were loaded.
+func (a *allowed) knows(c *tandem.Change) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
+		if _, loaded := a.rows[id]; loaded && id != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// loadRows loads the plan's rows about some devices; nothing without a plan.
+func (r *run) loadRows(ctx context.Context, deviceIDs, externalIDs []string) error {
+	if r.allow == nil {
+		return nil
+	}
+	return r.allow.load(ctx, r, deviceIDs, externalIDs)
+}
+
 // allows reports whether a change about a whole device may be made; always without a plan.
 func (r *run) allows(c tandem.Change) bool {
 	if r.allow == nil {
 		return true
+	}
+	if r.allow.knows(&c) {
+		return r.allow.has(&c)
 	}
 	var devices, externals []string
 	if c.DeviceID != "" {
@@ -153,11 +205,11 @@ func (r *run) limitAllowed(ctx context.Context, decided []decision) error {
 	if r.allow == nil || len(decided) == 0 {
 		return nil
 	}
-	var externals []string
+	var devices, externals []string
 	for i := range decided {
-		externals = append(externals, decided[i].linked.Assignment.ExternalDeviceID)
+		devices, externals = append(devices, decided[i].linked.Device.ID), append(externals, decided[i].linked.Assignment.ExternalDeviceID)
 	}
-	if err := r.allow.load(ctx, r, nil, externals); err != nil {
+	if err := r.allow.load(ctx, r, devices, externals); err != nil {
 		return err
 	}
 	for i := range decided {
@@ -200,11 +252,11 @@ func (r *run) nameLeftOut(ctx context.Context) error {
 		offset += len(rows)
 		p := &piece{}
 		for i := range rows {
-			if !doable(&rows[i]) || r.allow.done.count(rowKey(&rows[i])) > 0 {
+			if !doable(&rows[i]) || !r.allow.leftOut(&rows[i]) {
 				continue
 			}
 			e := r.entry(rows[i], tandem.OutcomeMoved)
-			e.Error = "something changed here or on the service since the plan was made; this change was left out"
+			e.Error = "left out: something changed here or on the service since the plan was made, or its device failed as another entry says"
 			p.changes.Entries = append(p.changes.Entries, e)
 			p.counts.Failed++
 		}

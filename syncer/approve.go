@@ -23,6 +23,9 @@ func (r *run) approval(ctx context.Context) error {
 		_, err := r.commit(ctx, []*piece{{changes: tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: r.service.ID, ApprovedConfig: &print}}}}})
 		return err
 	}
+	if err := r.discardOlder(ctx, tandem.PlanApproval); err != nil {
+		return err
+	}
 	req := r.req
 	p, err := r.e.preview(ctx, r.org, r.service, req, true, tandem.Plan{Reason: tandem.PlanApproval, RunID: r.record.ID}, nil, nil)
 	if err != nil {
@@ -33,21 +36,29 @@ func (r *run) approval(ctx context.Context) error {
 	return errWaits
 }
 
-// storeHeld keeps what a guard held back as a plan that a person lets through or discards (S18).
-func (r *run) storeHeld(ctx context.Context) error {
-	if r.dry != nil || r.held.count == 0 {
-		return r.held.close()
-	}
+// discardOlder drops the open plans that the one about to be made stands in for: a person decides on the newest.
+func (r *run) discardOlder(ctx context.Context, reason tandem.PlanReason) error {
 	older, err := r.e.Store.Plans(ctx, r.org, r.service.ID)
 	if err != nil {
 		return err
 	}
 	for _, p := range older {
-		if p.Reason == tandem.PlanGuarded && p.Status == tandem.PlanOpen {
+		if p.Reason == reason && p.Status == tandem.PlanOpen {
 			if err := r.e.Store.ClosePlan(ctx, r.org, p.ID, tandem.PlanDiscarded, r.now()); err != nil && !tandem.Is(err, tandem.Stale) {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// storeHeld keeps what a guard held back as a plan that a person lets through or discards (S18).
+func (r *run) storeHeld(ctx context.Context) error {
+	if r.dry != nil || r.held.count == 0 {
+		return r.held.close()
+	}
+	if err := r.discardOlder(ctx, tandem.PlanGuarded); err != nil {
+		return err
 	}
 	plan := tandem.Plan{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, Operation: r.req.Operation,
 		Reason: tandem.PlanGuarded, Status: tandem.PlanOpen, ConfigPrint: Fingerprint(&r.service.Config), CreatedAt: r.now()}
@@ -55,7 +66,7 @@ func (r *run) storeHeld(ctx context.Context) error {
 		return err
 	}
 	out := &planWriter{store: r.e.Store, org: r.org, plan: plan.ID, sum: sha256.New()}
-	err = r.held.each(batchSize, func(chunk []tandem.Change) error {
+	err := r.held.each(batchSize, func(chunk []tandem.Change) error {
 		for _, c := range chunk {
 			if err := out.add(ctx, c); err != nil {
 				return err

@@ -102,18 +102,20 @@ func (r *run) creating(ctx context.Context, w *work, barred map[string]bool, nex
 				return err
 			}
 			after = devices[len(devices)-1].ID
-			if err := r.makeTags(ctx, devices); err != nil {
+			wanted, err := r.toCreate(ctx, devices, barred)
+			if err != nil {
+				return err
+			}
+			if err := r.makeTags(ctx, wanted); err != nil {
 				return err
 			}
 			var list []*piece
-			for _, d := range devices {
-				if barred[d.ID] || r.frozenByIntent(d.ID) {
-					r.quiet(1)
-					continue
+			for _, d := range wanted {
+				p, err := r.newIntent(w, d)
+				if err != nil {
+					return err
 				}
-				if p := r.newIntent(w, d); p != nil {
-					list = append(list, p)
-				}
+				list = append(list, p)
 			}
 			// The map of intents that a reader of the database sees is always ahead of the calls.
 			moved, err := r.commit(context.WithoutCancel(ctx), list)
@@ -143,10 +145,36 @@ func (r *run) creating(ctx context.Context, w *work, barred map[string]bool, nex
 	})
 }
 
+// toCreate leaves out of a batch what may not be created now.
+func (r *run) toCreate(ctx context.Context, devices []tandem.Device, barred map[string]bool) ([]tandem.Device, error) {
+	ids := make([]string, len(devices))
+	for i := range devices {
+		ids[i] = devices[i].ID
+	}
+	if err := r.loadRows(ctx, ids, nil); err != nil {
+		return nil, err
+	}
+	var wanted []tandem.Device
+	for _, d := range devices {
+		switch {
+		case barred[d.ID] || r.frozenByIntent(d.ID):
+			r.quiet(1)
+		case r.allows(creation(&d)):
+			wanted = append(wanted, d)
+		}
+	}
+	return wanted, nil
+}
+
+// creation is the change that creating a device on the service is.
+func creation(d *tandem.Device) tandem.Change {
+	return tandem.Change{Side: tandem.RemoteSide, Action: tandem.ActCreate, DeviceID: d.ID, DeviceName: d.Name, After: snapshot(d.Shared())}
+}
+
 // makeTags creates the tags that a batch of creates needs and the service lacks. A tag is told by its
 // name, so that making one twice is impossible and needs no intent; one that is refused is drift later.
 func (r *run) makeTags(ctx context.Context, devices []tandem.Device) error {
-	if r.dry != nil || r.allow != nil || !r.fields.Has(tandem.FieldTags) {
+	if r.dry != nil || !r.fields.Has(tandem.FieldTags) {
 		return nil
 	}
 	for i := range devices {
@@ -176,25 +204,16 @@ func contains(list []*piece, p *piece) bool {
 
 // newIntent makes the piece that stores a create's intent, with the hardware id that will tell the
 // device as ours (minted here when there is none).
-func (r *run) newIntent(w *work, d tandem.Device) *piece {
+func (r *run) newIntent(w *work, d tandem.Device) (*piece, error) {
 	p := &piece{deviceID: d.ID}
-	change := tandem.Change{Side: tandem.RemoteSide, Action: tandem.ActCreate, DeviceID: d.ID, DeviceName: d.Name, After: snapshot(d.Shared())}
+	change := creation(&d)
 	if d.Name == "" {
 		p.counts = tandem.Summary{Processed: 1, Failed: 1}
 		p.changes.Entries = []tandem.Entry{r.failure(change, tandem.Errorf(tandem.Invalid, "sync", d.DeviceID, "it has no name").WithHint("give it one: the service needs it"))}
-		return p
+		return p, nil
 	}
 	if r.dry != nil {
-		w.names.created(d.Name)
-		if len(d.HardwareIDs) == 0 {
-			change.Note = "with a hardware id of our own, since it has none"
-		}
-		p.counts = tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Created: 1}}
-		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
-		return p
-	}
-	if !r.allows(change) {
-		return nil
+		return r.plannedCreate(w, d, change)
 	}
 	if len(d.HardwareIDs) == 0 {
 		minted := "tandem-" + d.ID
@@ -208,6 +227,17 @@ func (r *run) newIntent(w *work, d tandem.Device) *piece {
 		p.changes.Entries = []tandem.Entry{r.entry(e, tandem.OutcomeDone)}
 		change.After = snapshot(d.Shared())
 	}
+	create := r.asRemote(&d)
+	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: d.ID,
+		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create, Fence: r.fence(),
+		Until: r.until(), CreatedAt: r.now()}
+	p.changes.PutIntents = []tandem.Intent{in}
+	p.device = d
+	return p, nil
+}
+
+// asRemote is what a create sends: of tags, blueprint and cohort what the service has.
+func (r *run) asRemote(d *tandem.Device) tandem.NewRemoteDevice {
 	create := tandem.NewRemoteDevice{Name: d.Name, HardwareIDs: d.HardwareIDs}
 	if r.fields.Has(tandem.FieldBlueprint) {
 		create.BlueprintID, _ = r.words.id(tandem.BlueprintEntity, d.Blueprint)
@@ -222,12 +252,7 @@ func (r *run) newIntent(w *work, d tandem.Device) *piece {
 			}
 		}
 	}
-	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: d.ID,
-		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create, Fence: r.fence(),
-		Until: r.until(), CreatedAt: r.now()}
-	p.changes.PutIntents = []tandem.Intent{in}
-	p.device = d
-	return p
+	return create
 }
 
 // createOne sends a create, once, and records the reply as the base (S14).
@@ -328,12 +353,14 @@ func (r *run) createdPiece(d tandem.Device, in tandem.Intent, rd tandem.RemoteDe
 	a := r.assignment(&d, rd.ID, now)
 	a.Status, a.LastSync = tandem.SyncSynced, &now
 	a.RemoteUpdatedAt = &rd.UpdatedAt
-	// Sets unite by element; what the create could not carry counts as changed here.
-	a.Base = tandem.Base{Local: restrict(after.shared, r.policy.Fields), Remote: restrict(after.shared, r.policy.Fields)}
+	// The base is what was sent, not what is there now: a lost reply may be found after someone edited the
+	// device (S14), and that is an edit. What the create could not carry counts as changed here.
+	sent := restrict(r.sent(in.Create, &after), r.policy.Fields)
+	a.Base = tandem.Base{Local: sent, Remote: sent}
 	a.WrittenAt = &now
 	change := in.Changes[0]
 	change.ExternalDeviceID = rd.ID
-	change.After = snapshot(after.shared) // what is there now; what a create cannot carry has its own entries
+	change.After = snapshot(sent) // what a create cannot carry has its own entries
 	e := r.entry(change, tandem.OutcomeDone)
 	e.RunID = in.RunID
 	p = &piece{deviceID: d.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Created: 1}},
@@ -349,4 +376,14 @@ func deviceFrom(raw json.RawMessage) (tandem.Shared, error) {
 	var s tandem.Shared
 	err := json.Unmarshal(raw, &s)
 	return s, err
+}
+
+// sent gives a device in our words as its create made it.
+func (r *run) sent(create *tandem.NewRemoteDevice, after *reading) tandem.Shared {
+	rd := after.device
+	rd.Name, rd.HardwareIDs, rd.TagIDs = create.Name, create.HardwareIDs, create.TagIDs
+	rd.BlueprintID, rd.CohortID, rd.Enabled = create.BlueprintID, create.CohortID, true
+	made := r.read(rd, after.at).shared
+	made.Known = after.shared.Known
+	return made
 }

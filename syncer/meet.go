@@ -20,6 +20,9 @@ func (r *run) meet(ctx context.Context, w *work, fresh []reading, open map[strin
 	if err != nil {
 		return nil, err
 	}
+	if err := r.loadRows(ctx, nil, externalIDs(fresh)); err != nil {
+		return nil, err
+	}
 	index, err := r.candidates(ctx, fresh)
 	if err != nil {
 		return nil, err
@@ -57,6 +60,14 @@ func (r *run) meet(ctx context.Context, w *work, fresh []reading, open map[strin
 		}
 	}
 	return list, nil
+}
+
+func externalIDs(list []reading) []string {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].device.ID
+	}
+	return ids
 }
 
 func (v verdict) none() bool { return v.device == nil && v.reason == "" }
@@ -106,6 +117,9 @@ func (r *run) admit(rd *reading, index *candidateIndex, before *tandem.NotLinked
 		return r.leaveOut(rd, reason, nil, before, was), nil
 	}
 	p := r.createLocal(rd, index)
+	if !r.allows(p.changes.Entries[0].Change) {
+		return r.leaveOut(rd, "not_imported", nil, before, was), nil
+	}
 	if was {
 		p.changes.DropNotLinked = []tandem.NotLinkedKey{{ServiceID: r.service.ID, ExternalDeviceID: rd.device.ID}}
 	}
@@ -219,6 +233,9 @@ func (r *run) matchDeferred(ctx context.Context, w *work, l *listed) error {
 		if err != nil {
 			return err
 		}
+		if err := r.loadRows(ctx, nil, ids); err != nil {
+			return err
+		}
 		index, err := r.candidates(ctx, fresh)
 		if err != nil {
 			return err
@@ -260,7 +277,10 @@ func (r *run) match(w *work, l *listed, rd *reading, index *candidateIndex, open
 		p, err := r.admit(rd, index, before, was)
 		return p, err
 	}
-	p, err := r.link(w, rd, *v.device, "shared identity")
+	if !r.allows(linking(v.device, rd, sharedIdentity)) {
+		return r.leaveOut(rd, "not_imported", nil, before, was), nil
+	}
+	p, err := r.link(w, rd, *v.device, sharedIdentity)
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +317,14 @@ func (r *run) ambiguous(rd *reading, v verdict, open []tandem.Conflict, before *
 	return p
 }
 
+// sharedIdentity is why a run links two.
+const sharedIdentity = "shared identity"
+
+// linking is the change that linking two is.
+func linking(d *tandem.Device, rd *reading, why string) tandem.Change {
+	return tandem.Change{Side: tandem.LocalSide, Action: tandem.ActLink, DeviceID: d.ID, DeviceName: d.Name, ExternalDeviceID: rd.device.ID, Note: why}
+}
+
 // link joins a device to a remote one and merges them as S4 says.
 func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, error) {
 	now := r.now()
@@ -317,8 +345,7 @@ func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, e
 	}
 	p.changes.UpdateAssignments = nil
 	p.changes.CreateAssignments = []tandem.Assignment{a}
-	c := tandem.Change{Side: tandem.LocalSide, Action: tandem.ActLink, DeviceID: d.ID, DeviceName: d.Name, ExternalDeviceID: rd.device.ID, Note: why}
-	p.changes.Entries = append([]tandem.Entry{r.entry(c, tandem.OutcomeDone)}, p.changes.Entries...)
+	p.changes.Entries = append([]tandem.Entry{r.entry(linking(&d, rd, why), tandem.OutcomeDone)}, p.changes.Entries...)
 	if o := r.observations(&d, &rd.device, r.state.observed(rd)); o != nil {
 		p.changes.Observe = []tandem.Observation{*o}
 	}

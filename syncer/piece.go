@@ -118,6 +118,9 @@ func (r *run) apply(ctx context.Context, batch []*piece) error {
 	r.mu.Unlock()
 	for _, p := range batch {
 		for _, e := range p.changes.Entries {
+			if r.allow != nil {
+				r.allow.told(&e.Change)
+			}
 			if e.Outcome == tandem.OutcomeHeld && doable(&e.Change) {
 				if err := r.held.add(e.Change); err != nil {
 					return err

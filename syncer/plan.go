@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"hash"
+	"slices"
+	"strings"
 	"sync"
 
 	"tandem"
@@ -85,13 +88,73 @@ func (r *run) showLate(w *work) error {
 	return err
 }
 
+// plannedCreate shows a create, and what would follow it: fields that a create cannot carry, and those
+// that the service cannot hold.
+func (r *run) plannedCreate(w *work, d tandem.Device, change tandem.Change) (*piece, error) {
+	w.names.created(d.Name)
+	if len(d.HardwareIDs) == 0 {
+		change.Note = "with a hardware id of our own, since it has none"
+	}
+	create := r.asRemote(&d)
+	made := r.read(tandem.RemoteDevice{Name: create.Name, HardwareIDs: create.HardwareIDs, TagIDs: create.TagIDs, BlueprintID: create.BlueprintID,
+		CohortID: create.CohortID, Enabled: true}, r.now())
+	made.shared.Tags = nil // a tag that is missing is made first
+	for _, tag := range d.Tags {
+		if unlikelyTag(tag) {
+			change.Note = joinNotes(change.Note, tagNote(tag))
+		}
+		if r.fields.Has(tandem.FieldTags) {
+			made.shared.Tags = append(made.shared.Tags, tag)
+		}
+	}
+	if r.state.metadata != "" {
+		made.shared.Known = made.shared.Known.With(tandem.FieldMetadata)
+	}
+	a := r.assignment(&d, "", r.now())
+	a.Base = tandem.Base{Local: restrict(made.shared, r.policy.Fields), Remote: restrict(made.shared, r.policy.Fields)}
+	a.Status = tandem.SyncSynced
+	next := r.decide(tandem.Linked{Assignment: a, Device: d}, made, nil, nil)
+	p, err := r.piece(&next)
+	if err != nil {
+		return nil, err
+	}
+	p = r.planned(&next, p)
+	p.changes.Entries = append([]tandem.Entry{r.entry(change, tandem.OutcomeDone)}, p.changes.Entries...)
+	p.counts.Processed, p.counts.Successful, p.counts.Remote.Created = 1, 1, 1
+	return p, nil
+}
+
+// unlikelyTag reports whether the service may refuse a new tag: which names it takes is not written
+// down, but lower-case letters, digits, "-" and "_" it does.
+func unlikelyTag(tag string) bool {
+	return tag == "" || strings.ContainsFunc(tag, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	})
+}
+
+func tagNote(tag string) string {
+	return "the service may refuse the tag " + tag + ": it is only known to take lower-case letters, digits, - and _"
+}
+
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
+}
+
 // planned adds to p what a decision would send.
 func (r *run) planned(d *decision, p *piece) *piece {
 	if p == nil {
 		p = &piece{deviceID: d.linked.Device.ID}
 	}
 	for _, e := range d.send {
-		p.changes.Entries = append(p.changes.Entries, r.edited(&d.linked, tandem.RemoteSide, e))
+		entry := r.edited(&d.linked, tandem.RemoteSide, e)
+		if e.Path == "tags" {
+			for _, tag := range toStrings(e.After) {
+				if _, known := r.words.id(tandem.TagEntity, tag); !known && unlikelyTag(tag) {
+					entry.Note = joinNotes(entry.Note, tagNote(tag))
+				}
+			}
+		}
+		p.changes.Entries = append(p.changes.Entries, entry)
 	}
 	if len(d.send) > 0 {
 		p.counts.Remote.Updated++
@@ -160,9 +223,14 @@ func (e *Engine) preview(ctx context.Context, org string, service tandem.Service
 		r.record.Details = b
 	}
 	p := Preview{Run: r.record}
-	if err == nil && out != nil {
-		err = out.seal(ctx)
-		p.PlanID = as.ID
+	if out == nil {
+		return p, err
+	}
+	if err == nil {
+		p.PlanID, err = as.ID, out.seal(ctx)
+	}
+	if err != nil { // half a plan is none
+		err = errors.Join(err, e.Store.ClosePlan(context.WithoutCancel(ctx), org, as.ID, tandem.PlanDiscarded, r.now()))
 	}
 	return p, err
 }

@@ -107,7 +107,7 @@ func (r *run) edited(l *tandem.Linked, side tandem.Side, e merge.Edit) tandem.En
 	c := about(l)
 	c.Side, c.Action, c.Path, c.Before, c.After = side, tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
 	if r.req.Force {
-		c.Note = "forced"
+		c.Note = forced
 	}
 	return r.entry(c, tandem.OutcomeDone)
 }

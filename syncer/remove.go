@@ -280,9 +280,12 @@ func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Link
 		return nil, c.put(&piece{deviceID: l.Device.ID, counts: tandem.Summary{Remote: tandem.Counts{Created: 1}},
 			changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeDone)}}})
 	}
-	p := r.newIntent(w, l.Device)
-	if p == nil || len(p.changes.PutIntents) == 0 {
-		return nil, nil
+	p, err := r.newIntent(w, l.Device)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.changes.PutIntents) == 0 { // it cannot be created: the entry says why
+		return nil, c.put(p)
 	}
 	in := &p.changes.PutIntents[0]
 	change.After = in.Changes[0].After

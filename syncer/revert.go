@@ -25,8 +25,7 @@ func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Repor
 	}
 	held, err := r.takeLease(ctx)
 	if err != nil {
-		r.record.Status, r.record.Error = tandem.RunFailed, err.Error()
-		return r.record, errors.Join(err, r.putRecord(context.WithoutCancel(ctx), nil))
+		return r.notBegun(ctx, err)
 	}
 	return r.finish(ctx, held, r.undo(held, runID))
 }

@@ -148,14 +148,21 @@ func (e *Engine) Run(ctx context.Context, org string, req Request, report Report
 	}
 	held, err := r.takeLease(ctx)
 	if err != nil {
-		r.record.Status, r.record.Error = tandem.RunFailed, err.Error()
-		if ctx.Err() != nil {
-			r.record.Status, r.record.Error = tandem.RunCanceled, "stopped while waiting for its turn"
-		}
-		return r.record, errors.Join(err, r.putRecord(context.WithoutCancel(ctx), nil))
+		return r.notBegun(ctx, err)
 	}
 	err = r.perform(held)
 	return r.finish(ctx, held, err)
+}
+
+// notBegun ends a run whose turn never came.
+func (r *run) notBegun(ctx context.Context, err error) (tandem.Run, error) {
+	now := r.now()
+	r.record.Status, r.record.Error, r.record.CompletedAt = tandem.RunFailed, err.Error(), &now
+	if ctx.Err() != nil || errors.Is(err, errCanceled) {
+		r.record.Status, r.record.Error, err = tandem.RunCanceled, "stopped while waiting for its turn", nil
+	}
+	r.details.WaitingUntil = nil
+	return r.record, errors.Join(err, r.putRecord(context.WithoutCancel(ctx), nil))
 }
 
 // check refuses requests that make no sense.
@@ -248,10 +255,10 @@ func (r *run) perform(ctx context.Context) error {
 	if r.ahead != nil {
 		defer r.ahead.stop()
 	}
-	if err := r.approval(ctx); err != nil {
-		return err
-	}
 	if err := r.loadAllowed(ctx); err != nil {
+		return err // before the approval: who asks for a plan that is void approves of nothing
+	}
+	if err := r.approval(ctx); err != nil {
 		return err
 	}
 	if err := r.recover(ctx); err != nil {
