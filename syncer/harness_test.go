@@ -159,7 +159,7 @@ func newWorld(t testing.TB, options ...option) *world {
 		w.store = s.store(opened)
 	}
 	w.engine = &syncer.Engine{Store: w.store, Clock: w.now, NewID: w.id, Holder: "here", Log: slog.New(slog.DiscardHandler),
-		LeaseTTL: 10 * time.Second, WriteTimeout: time.Second,
+		LeaseTTL: 10 * time.Second, WriteTimeout: 300 * time.Millisecond,
 		Connect: func(_ context.Context, service tandem.Service) (tandem.Remote, error) {
 			c, err := w.client(service)
 			if err != nil || s.remote == nil {
