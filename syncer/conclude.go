@@ -115,6 +115,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	var disputed []tandem.Conflict
 	done, undone := 0, 0
 	sent := map[tandem.Path]bool{}
+	after.settled = append(slices.Clone(after.settled), r.overridden(after)...)
 	for i := range in.Changes {
 		change := in.Changes[i]
 		change.DeviceName = l.Device.Name
@@ -231,6 +232,39 @@ func (r *run) disputed(l *tandem.Linked, change *tandem.Change, after *writeResu
 	row.ByHand, row.UpdatedAt = true, now
 	row.Explanation = "a write was under way when this value changed on the service too: it shows neither what was there nor what was sent"
 	return row
+}
+
+// overridden gives the conflicts that a strategy settled by a write whose process died before it could say
+// so: what the write replaced was not the base, so someone had changed it there (S8, S24).
+func (r *run) overridden(after *writeResult) []merge.Conflict {
+	if after.intent.ConflictID != "" {
+		return nil // a person settled that one
+	}
+	base := &after.linked.Assignment.Base
+	var list []merge.Conflict
+	for i := range after.intent.Changes {
+		c := &after.intent.Changes[i]
+		f, ok := c.Path.Field()
+		known := slices.ContainsFunc(after.settled, func(x merge.Conflict) bool { return x.Path == c.Path })
+		if !ok || known || f == tandem.FieldTags || f == tandem.FieldHardwareIDs || c.Note == "forced" {
+			continue
+		}
+		there, was := decode(c.Before), any(nil)
+		kind := tandem.InitialMismatch
+		if base.Remote.Known.Has(f) {
+			kind = tandem.ConcurrentModification
+			was, _ = merge.Value(base.Remote, c.Path)
+			if same(c.Path, was, there) {
+				continue
+			}
+			was, _ = merge.Value(base.Local, c.Path)
+		} else if there == nil || there == "" {
+			continue // S4: an empty side takes the other
+		}
+		list = append(list, merge.Conflict{Path: c.Path, Type: kind, Base: was, Local: decode(c.After), Remote: there,
+			Settled: r.service.Config.StrategyFor(f), Value: decode(c.After)})
+	}
+	return list
 }
 
 // settledBy records the conflicts that a strategy settled by this write, now that it holds (S8).
