@@ -151,6 +151,9 @@ func (v *view) explained(id string, e edge) bool {
 			return true
 		}
 	}
+	if e.Path == "name" && slices.ContainsFunc(ids(v.remote), func(x string) bool { return v.remote[x]["name"] == e.Before }) {
+		return true // another device there has the name: it is refused, and the run says so
+	}
 	switch v.direction {
 	case tandem.Import:
 		return v.wrote(tandem.LocalSide, id, e.Path)

@@ -100,7 +100,7 @@ func creations(v *view) (wrong []string) {
 			continue
 		}
 		for _, m := range v.by[key(tandem.RemoteSide, d.external)] {
-			if m.By == program {
+			if m.By == program && !v.chosen(id, m.Path, m.After) {
 				wrong = append(wrong, fmt.Sprintf("%s: an import wrote there: %s", v.say(id), m.edge))
 			}
 		}

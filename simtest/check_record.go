@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem"
 )
@@ -83,7 +84,7 @@ func remoteEntriesTrue(v *view) (wrong []string) {
 		case tandem.ActLink, tandem.ActUnlink, tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
 		}
 	}
-	done := map[string]int{}
+	done, overwritten := map[string]int{}, v.overwritten()
 	for _, m := range v.mutations {
 		if m.Side == tandem.RemoteSide && m.By == program && (m.Path != itself || m.After == gone) {
 			done[m.Device+": "+m.edge.String()]++
@@ -95,11 +96,28 @@ func remoteEntriesTrue(v *view) (wrong []string) {
 		}
 	}
 	for _, what := range ids(done) {
-		if done[what] > told[what] && !v.excused(what) {
+		if done[what] > told[what] && !v.excused(what) && !overwritten[what] {
 			wrong = append(wrong, fmt.Sprintf("it was done %d times, entries say %d times: %s", done[what], told[what], what))
 		}
 	}
 	return wrong
+}
+
+// overwritten are the program's remote values that a person replaced: when that was before the next run, what
+// a killed process had written is not to be seen any more, and nobody can tell it.
+func (v *view) overwritten() map[string]bool {
+	found, last := map[string]bool{}, map[string]mutation{}
+	for _, m := range v.mutations {
+		if m.Side != tandem.RemoteSide {
+			continue
+		}
+		at := m.Device + " " + string(m.Path)
+		if was := last[at]; m.By == person && was.By == program {
+			found[was.Device+": "+was.edge.String()] = true
+		}
+		last[at] = m
+	}
+	return found
 }
 
 // excused reports whether a line is about a path where the window of S23 was hit, or about enabled, where a
@@ -154,13 +172,22 @@ func localEntriesTrue(v *view) (wrong []string) {
 // unselected reports whether metadata is not synced: then pictures leave it out.
 func (v *view) unselected() bool { return !v.metadata }
 
-// settled: a run that ended leaves no intent and no other run under way (S24).
+// settled: a run that ended leaves no intent and no other run under way (S24), but for those that said how
+// long they would live and whose time is not over.
 func settled(v *view) (wrong []string) {
 	for _, in := range v.intents {
 		wrong = append(wrong, fmt.Sprintf("the intent %s to %s %s/%s is still open", in.ID, in.Kind, in.DeviceID, in.ExternalDeviceID))
 	}
 	for _, r := range v.runs {
-		if !r.Status.Ended() {
+		var details struct {
+			Until time.Time `json:"waiting_until"`
+		}
+		if len(r.Details) > 0 {
+			if err := json.Unmarshal(r.Details, &details); err != nil {
+				wrong = append(wrong, fmt.Sprintf("the run %s has details that cannot be read: %v", r.ID, err))
+			}
+		}
+		if !r.Status.Ended() && details.Until.Before(v.taken) {
 			wrong = append(wrong, fmt.Sprintf("the run %s is still %s", r.ID, r.Status))
 		}
 	}

@@ -3,6 +3,7 @@ package simtest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"tandem"
 )
@@ -25,6 +26,7 @@ type picture struct {
 	intents   []tandem.Intent
 	notLinked map[string]bool // external ids that are listed as not linked
 	mutations []mutation
+	taken     time.Time
 }
 
 // localDevice is one device of the registry.
@@ -43,7 +45,7 @@ func (d localDevice) linked() bool { return d.external != "" && !d.unlinked }
 // take reads the picture.
 func (w *world) take(ctx context.Context) (*picture, error) {
 	c := &w.service.Config
-	p := &picture{direction: c.Direction, createLocal: c.CreateLocal, createRemote: c.CreateRemote, onRemoteDelete: c.OnRemoteDelete,
+	p := &picture{taken: time.Now(), direction: c.Direction, createLocal: c.CreateLocal, createRemote: c.CreateRemote, onRemoteDelete: c.OnRemoteDelete,
 		deleteRemote: c.DeleteRemote, metadata: c.Paths.Metadata != "", local: map[string]localDevice{}, notLinked: map[string]bool{},
 		remote: w.gate.look(""), mutations: withoutTemporary(w.ledger.mutations())}
 	ids := map[string]bool{}
