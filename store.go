@@ -48,6 +48,9 @@ type ServiceStore interface {
 	UpdateService(ctx context.Context, org string, s Service) error
 	// DeleteService marks it deleted, unlinks its assignments and supersedes its conflicts.
 	DeleteService(ctx context.Context, org, id string, version int64, now time.Time) (unlinked int, err error)
+	// DetachService lets go of all that ties a service to its project (S21), in one transaction under the fence:
+	// the run and an entry for each assignment are kept, the assignments go, and the pin is cleared.
+	DetachService(ctx context.Context, org string, fence Fence, run Run, entry func(Linked) Entry, now time.Time) (detached int, err error)
 	Services(ctx context.Context, org string) ([]Service, error) // by name, without deleted ones
 	Service(ctx context.Context, org, idOrName string) (Service, error)
 }
@@ -183,15 +186,23 @@ type PlanStore interface {
 // LeaseStore keeps the leases, by the database's clock.
 type LeaseStore interface {
 	// AcquireLease takes a free or expired lease; Busy (with the holder as Thing, RetryAfter until it expires) otherwise.
+	// A lease that expired lets nothing be applied under its fence and nothing renew it, whether or not another has
+	// taken it: from the first moment in which another could have it, it is lost. Only its giving back stays possible,
+	// until another takes it.
 	AcquireLease(ctx context.Context, org, service, holder, run string, ttl time.Duration) (Lease, error)
-	// RenewLease extends it; LeaseLost when another has it.
+	// RenewLease extends it; LeaseLost when it expired or another has it.
 	RenewLease(ctx context.Context, org string, lease Lease, ttl time.Duration) (Lease, error)
 	ReleaseLease(ctx context.Context, org string, lease Lease) error
 }
 
+// GrantLife is how long after asking a granted request may start. Requests that are granted early and started late
+// come in clumps, so the pace of grants leaves room for exactly that much (S32).
+const GrantLife = 600 * time.Millisecond
+
 // BudgetStore keeps each service's budget over all processes (S32), by the database's clock.
 type BudgetStore interface {
-	// TakeRequests grants up to want requests now under perMinute, or says when to ask again.
+	// TakeRequests grants up to want requests now under perMinute, or says when to ask again. When each starts within
+	// GrantLife, no 60 seconds see more than perMinute arrive.
 	TakeRequests(ctx context.Context, org, service string, want, perMinute int) (granted int, wait time.Duration, err error)
 	// TakeSlots leases up to want of the service's limit concurrent requests to a holder for ttl,
 	// replacing what that holder had; 0 gives them back.

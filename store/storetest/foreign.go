@@ -116,6 +116,11 @@ var foreignCases = map[string]func(b *world, a filled) []outcome{
 		n, err := b.st.DeleteService(b.ctx, b.org, a.service.ID, a.service.Version, b.now)
 		return append(got(n, err), refused(err)...)
 	},
+	"DetachService": func(b *world, a filled) []outcome {
+		n, err := b.st.DetachService(b.ctx, b.org, tandem.Fence{ServiceID: a.service.ID, Token: a.lease.Fence}, tandem.Run{ID: b.id(), ServiceID: a.service.ID},
+			func(tandem.Linked) tandem.Entry { return tandem.Entry{ID: b.id()} }, b.now)
+		return append(got(n, err), refused(err)...)
+	},
 	"Services": func(b *world, a filled) []outcome { return one(b.st.Services(b.ctx, b.org)) },
 	"Service": func(b *world, a filled) []outcome {
 		_, byID := b.st.Service(b.ctx, b.org, a.service.ID)

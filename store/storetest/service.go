@@ -79,6 +79,47 @@ var serviceTests = map[string]func(*world){
 		want.State, want.RetryAt = ok, nil
 		w.equal(w.readService(s.ID), want)
 	},
+	"detaching lets go of a project, under the fence": func(w *world) {
+		s, kept := w.service("prod"), w.service("kept")
+		d := w.device("d")
+		w.link(d, s, "x1")
+		w.link(d, kept, "y1")
+		open := w.newConflict(s, d, "name")
+		pin := tandem.ProjectIdentity{ID: "p", OrganizationID: "o", CreatedAt: w.now}
+		w.apply(tandem.Changes{PutConflicts: []tandem.Conflict{open}, PutServices: []tandem.ServiceMark{{ServiceID: s.ID, Pin: &pin, LastListedAt: &w.now}}})
+		lease, err := w.st.AcquireLease(w.ctx, w.org, s.ID, "holder", "", time.Hour)
+		w.must(err)
+		run := w.newRun(s)
+		entry := func(l tandem.Linked) tandem.Entry {
+			e := w.newEntry(run, l.Device)
+			e.ExternalDeviceID = l.Assignment.ExternalDeviceID
+			return e
+		}
+		_, err = w.st.DetachService(w.ctx, w.org, tandem.Fence{ServiceID: s.ID, Token: lease.Fence + 1}, run, entry, w.now)
+		w.wantCode(err, tandem.LeaseLost)
+		w.readAssignment(s.ID, "x1")
+		n, err := w.st.DetachService(w.ctx, w.org, tandem.Fence{ServiceID: s.ID, Token: lease.Fence}, run, entry, w.now)
+		w.must(err)
+		if n != 1 {
+			w.Errorf("detached %d, want 1", n)
+		}
+		_, err = w.st.Assignment(w.ctx, w.org, s.ID, "x1")
+		w.wantCode(err, tandem.NotFound)
+		w.readAssignment(kept.ID, "y1")
+		if now := w.readService(s.ID); now.Pin != nil || now.LastListedAt != nil || now.Version != s.Version+1 {
+			w.Errorf("the service keeps its project: %+v", now)
+		}
+		c, err := w.st.Conflict(w.ctx, w.org, open.ID)
+		w.must(err)
+		if c.Status != tandem.ConflictSuperseded {
+			w.Errorf("the conflict is %s", c.Status)
+		}
+		entries, _, err := w.st.Entries(w.ctx, w.org, tandem.EntryFilter{RunID: run.ID})
+		w.must(err)
+		if len(entries) != 1 || entries[0].ExternalDeviceID != "x1" {
+			w.Errorf("the record holds %+v", entries)
+		}
+	},
 	"deleting unlinks, supersedes and frees the name": func(w *world) {
 		s, kept := w.service("prod"), w.service("kept")
 		d, e := w.device("d"), w.device("e")
