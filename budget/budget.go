@@ -2,8 +2,8 @@
 // over all processes together (S32). It is tandem.Budget over tandem.BudgetStore: the limits are
 // kept in the database, and this package asks for them in blocks, so that a request costs no query.
 //
-// Requests are fetched a quarter of a second's worth at a time and die unused after a moment, so that
-// no process hoards them. Concurrency is leased: a holder takes as many slots as it has work for,
+// Requests are fetched ahead, as many as were lately used and at most a quarter of a second's worth, and die unused
+// after tandem.GrantLife, so that no process hoards them and no minute sees more than its share. Concurrency is leased: a holder takes as many slots as it has work for,
 // renews them every second and gives them back when idle. A holder that has every slot lets one
 // go for a moment with each renewal, so that another process gets its first one within about a second.
 package budget
@@ -25,7 +25,6 @@ const (
 	ebbWithin = 500 * time.Millisecond // how long it waits for one of its requests to end for that
 	askEvery  = 25 * time.Millisecond  // how often a holder that wants more slots asks
 	idleAfter = 250 * time.Millisecond // slots are given back after this long without work
-	tokenLife = 2 * time.Second        // fetched and unused requests die after this
 	maxBlock  = 1000                   // requests fetched at once
 	callLimit = 5 * time.Second        // for one query
 )
@@ -44,7 +43,7 @@ type Options struct {
 // Close gives back what it holds; without it that happens by itself after idling.
 type Budget struct {
 	options Options
-	block   int // requests fetched at once
+	block   int // most requests fetched at once
 
 	mu      sync.Mutex
 	waiting []*waiter // in order of arrival
@@ -54,8 +53,9 @@ type Budget struct {
 	wake    chan struct{}
 	kept    sync.WaitGroup
 
-	tokens      int // requests that may start
-	tokensUntil time.Time
+	grants      []grant // requests that may start, the oldest first
+	ask         int     // how many to fetch next
+	unused      int     // how many died since the last fetch
 	askTokensAt time.Time
 
 	held       int // slots leased
@@ -66,6 +66,12 @@ type Budget struct {
 	idleSince  time.Time
 	ebb        ebb
 	ebbBy      time.Time
+}
+
+// grant are requests that may start until an instant.
+type grant struct {
+	n     int
+	until time.Time
 }
 
 // waiter is one Acquire that has to wait. ready gets exactly one value.
@@ -82,7 +88,7 @@ const (
 
 // New makes a budget. It holds nothing until the first Acquire.
 func New(options Options) *Budget {
-	return &Budget{options: options, block: min(max(options.RequestsPerMinute/240, 1), maxBlock), wake: make(chan struct{}, 1)}
+	return &Budget{options: options, ask: 1, block: min(max(options.RequestsPerMinute/240, 1), maxBlock), wake: make(chan struct{}, 1)}
 }
 
 // Acquire waits for one request's worth, in order of arrival. release gives the concurrency back and
@@ -99,7 +105,7 @@ func (b *Budget) Acquire(ctx context.Context) (release func(), err error) {
 	now := time.Now()
 	if len(b.waiting) == 0 && b.allowed(now) {
 		b.start()
-		if b.low() {
+		if b.low(now) {
 			b.nudge()
 		}
 		b.mu.Unlock()
@@ -136,15 +142,27 @@ func (b *Budget) Close() {
 
 // allowed reports whether one more request may start.
 func (b *Budget) allowed(now time.Time) bool {
-	if b.options.RequestsPerMinute > 0 && (b.tokens == 0 || !now.Before(b.tokensUntil)) {
+	if b.options.RequestsPerMinute > 0 && b.tokens(now) == 0 {
 		return false
 	}
 	return b.options.Concurrency <= 0 || (b.flying < min(b.held, b.ceiling()) && now.Before(b.heldUntil))
 }
 
+// tokens counts the requests that may start, and forgets those that died.
+func (b *Budget) tokens(now time.Time) (n int) {
+	for len(b.grants) > 0 && (b.grants[0].n == 0 || !now.Before(b.grants[0].until)) {
+		b.unused += b.grants[0].n
+		b.grants = b.grants[1:]
+	}
+	for _, g := range b.grants {
+		n += g.n
+	}
+	return n
+}
+
 // low reports whether it is time to fetch the next block.
-func (b *Budget) low() bool {
-	return b.options.RequestsPerMinute > 0 && b.tokens <= b.block/2
+func (b *Budget) low(now time.Time) bool {
+	return b.options.RequestsPerMinute > 0 && b.tokens(now) <= b.ask/2
 }
 
 // ceiling is the most slots that this holder may use now.
@@ -159,7 +177,7 @@ func (b *Budget) start() {
 	b.flying++
 	b.peak = max(b.peak, b.flying)
 	if b.options.RequestsPerMinute > 0 {
-		b.tokens--
+		b.grants[0].n--
 	}
 }
 

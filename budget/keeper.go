@@ -3,6 +3,8 @@ package budget
 import (
 	"context"
 	"time"
+
+	"tandem"
 )
 
 // step is what the keeper does next.
@@ -60,12 +62,9 @@ func (b *Budget) next(now time.Time) step {
 		}
 	}
 	if b.options.RequestsPerMinute > 0 {
-		if !now.Before(b.tokensUntil) {
-			b.tokens = 0
-		}
-		if b.low() && (b.tokens == 0 || b.flying > 0) {
+		if b.low(now) && (b.tokens(now) == 0 || b.flying > 0) {
 			if !now.Before(b.askTokensAt) {
-				return step{do: takeRequests, want: b.block}
+				return step{do: takeRequests, want: min(max(b.ask, len(b.waiting)), b.block)}
 			}
 			soonest = earlier(soonest, b.askTokensAt)
 		}
@@ -81,7 +80,7 @@ func (b *Budget) nextIdle(now time.Time) step {
 	if b.held > 0 && now.Before(b.heldUntil.Add(slotGuard)) {
 		return step{do: takeSlots, want: 0}
 	}
-	b.held, b.tokens, b.keeping = 0, 0, false
+	b.held, b.grants, b.ask, b.keeping = 0, nil, 1, false
 	return step{do: stop}
 }
 
@@ -123,6 +122,7 @@ func (b *Budget) fetchRequests(want int) {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
 	o := &b.options
+	before := time.Now() // a grant's life counts from the question: the answer may have been long under way
 	granted, wait, err := o.Store.TakeRequests(ctx, o.OrganizationID, o.ServiceID, want, o.RequestsPerMinute)
 	now := time.Now()
 
@@ -133,8 +133,16 @@ func (b *Budget) fetchRequests(want int) {
 		b.fail(err)
 		return
 	}
-	b.tokens += granted
-	b.tokensUntil = now.Add(tokenLife)
+	b.tokens(now) // counts what died
+	if b.unused == 0 {
+		b.ask = min(2*b.ask, b.block)
+	} else {
+		b.ask = max(b.ask-b.unused, 1)
+	}
+	b.unused = 0
+	if granted > 0 {
+		b.grants = append(b.grants, grant{granted, before.Add(tandem.GrantLife)})
+	}
 	b.askTokensAt = now
 	if granted < want {
 		b.askTokensAt = now.Add(max(wait, time.Millisecond))

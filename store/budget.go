@@ -10,21 +10,39 @@ import (
 	"tandem"
 )
 
-// burst is how far requests may run ahead of an even pace: what was not used in the last second.
-const burst = time.Second
+// What spreads requests unevenly over any 60 seconds: how far they may run ahead of an even pace, how late a granted
+// one may start, and how much longer one may travel than another.
+const (
+	burst  = 250 * time.Millisecond
+	travel = 400 * time.Millisecond
+)
+
+// Pace says how far apart requests are granted, and how far they may run ahead of that, so that no 60 seconds see more
+// than perMinute arrive (S32). From rest, ahead/pace are granted at once and one with each pace that passes, so in a
+// span at most (ahead + span)/pace; what arrives within 60 seconds was granted within a minute, GrantLife and travel.
+func Pace(perMinute int) (pace, ahead time.Duration) {
+	const span = time.Minute + tandem.GrantLife + travel
+	pace = ((burst + span) / time.Duration(perMinute+1)).Truncate(time.Microsecond) + time.Microsecond
+	if pace < burst {
+		return pace, burst
+	}
+	pace = (span / time.Duration(perMinute)).Truncate(time.Microsecond) + time.Microsecond // one at a time
+	return pace, pace
+}
 
 // TakeRequests grants up to want requests now under perMinute, or says when to ask again (S32). It is the generic
-// cell rate algorithm in one statement: arrival is when the next request is due if all came at an even pace.
+// cell rate algorithm in one statement: arrival is when the next request is due if all came at an even pace. It is never
+// further off than requests may run ahead, unless the clock was set back: then that is as far as it counts.
 func (s *Store) TakeRequests(ctx context.Context, org, service string, want, perMinute int) (granted int, wait time.Duration, err error) {
 	const op = "take from a service's budget"
 	if want < 1 || perMinute < 1 {
 		return 0, 0, tandem.Errorf(tandem.Invalid, op, service, "%d requests at %d a minute cannot be taken", want, perMinute)
 	}
-	pace := max(time.Minute/time.Duration(perMinute), time.Microsecond).Microseconds()
-	ahead := max(burst.Microseconds(), pace)
-	now, most, least := s.dialect.Micros(), s.dialect.Greatest(), s.dialect.Least()
-	due := fmt.Sprintf("%s(service_budgets.arrival, %s)", most, now)
-	grant := fmt.Sprintf("%s(0, %s(%d, (%s + %d - %s) / %d))", most, least, want, now, ahead, due, pace)
+	every, most := Pace(perMinute)
+	pace, ahead := every.Microseconds(), most.Microseconds()
+	now, greatest, least := s.dialect.Micros(), s.dialect.Greatest(), s.dialect.Least()
+	due := fmt.Sprintf("%s(%s(service_budgets.arrival, %s), %s + %d)", least, greatest, now, now, ahead)
+	grant := fmt.Sprintf("%s(0, %s(%d, (%s + %d - %s) / %d))", greatest, least, want, now, ahead, due, pace)
 	first := min(int64(want), ahead/pace)
 	var arrival, given, micros int64
 	err = s.write(ctx, op, org, func(tx bun.Conn) error {

@@ -60,7 +60,7 @@ func (s *Store) AcquireLease(ctx context.Context, org, service, holder, run stri
 	return lease, nil
 }
 
-// held locks a lease that is still this one, also when it has run out but nobody took it; LeaseLost otherwise.
+// held locks a lease that nobody else has taken since; LeaseLost otherwise.
 func (s *Store) held(ctx context.Context, tx bun.Conn, org string, lease tandem.Lease) (leaseRow, error) {
 	lost := tandem.Errorf(tandem.LeaseLost, "", lease.ServiceID, "another process has taken over the service's lease").
 		WithHint("its run goes on; start another when it has ended")
@@ -74,12 +74,16 @@ func (s *Store) held(ctx context.Context, tx bun.Conn, org string, lease tandem.
 	return is, nil
 }
 
-// RenewLease extends it; LeaseLost when another has it.
+// RenewLease extends it; LeaseLost when it expired or another has it, as Apply has it (S19).
 func (s *Store) RenewLease(ctx context.Context, org string, lease tandem.Lease, ttl time.Duration) (tandem.Lease, error) {
 	err := s.write(ctx, "renew a service's lease", org, func(tx bun.Conn) error {
 		is, err := s.held(ctx, tx, org, lease)
 		if err != nil {
 			return err
+		}
+		if !is.expires.After(is.now) {
+			return tandem.Errorf(tandem.LeaseLost, "", lease.ServiceID, "the service's lease has expired").
+				WithHint("this process was held up for longer than a lease lasts; start the run again")
 		}
 		lease.Now, lease.ExpiresAt = is.now, is.now.Add(ttl).Round(time.Microsecond)
 		_, err = tx.ExecContext(ctx, "UPDATE service_leases SET expires_at = ? WHERE organization_id = ? AND service_id = ?",
