@@ -30,6 +30,7 @@ type Engine interface {
 	Unlink(ctx context.Context, org, serviceID, deviceID, by string) error
 	ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string) (tandem.Run, error)
 	IgnoreRemote(ctx context.Context, org, serviceID string, externalIDs []string, ignore bool) error
+	ConfirmProject(ctx context.Context, org, serviceID, by string) (detached int, err error)
 }
 
 // Registry holds the use cases. Its members are set once, before use; it is safe for concurrent use.

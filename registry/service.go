@@ -119,7 +119,7 @@ func (r *Registry) checkProjectChange(ctx context.Context, org string, before, a
 	}
 	return tandem.Errorf(tandem.Invalid, "update service", before.Name,
 		"it is pinned to the project %s with %d linked devices, and another project has other devices", before.Config.Project, linked).
-		WithHint("add a new service for %s, and delete this one when its devices are no longer wanted", after.Config.Project)
+		WithHint("add a new service for %s, or let this one go over to it, which unlinks its devices first: --confirm-project", after.Config.Project)
 }
 
 // DeleteService removes a service and unlinks its devices, which stay on both sides.
@@ -264,4 +264,10 @@ func between[T int | float64](name string, value, least, most T) error {
 		return nil
 	}
 	return invalid(name, "is %v, it must be between %v and %v", value, least, most)
+}
+
+// ConfirmProject lets a service have another project behind it than the one it was linked to (S21).
+// All its devices are unlinked first, each with an entry in the history; they stay here as they are.
+func (r *Registry) ConfirmProject(ctx context.Context, actor Actor, org, id string) (detached int, err error) {
+	return r.Engine.ConfirmProject(ctx, org, id, actor.By())
 }

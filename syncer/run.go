@@ -190,7 +190,7 @@ func check(service *tandem.Service, req *Request) error {
 		return refuse("force has no meaning for both directions at once", "use it with import (remote over local) or export (local over remote)")
 	}
 	if !service.IsActive {
-		return refuse("the service is disabled", "enable it first: tandem service update "+service.Name+" --active")
+		return refuse("the service is disabled", "enable it first: tandem service resume "+service.Name)
 	}
 	return nil
 }

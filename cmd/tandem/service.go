@@ -273,6 +273,8 @@ type ServiceUpdateCmd struct {
 	Name        *string        `help:"The new name."`
 	SyncEnabled *bool          `negatable:"" help:"Sync by itself, once a server runs (off)."`
 	Interval    *time.Duration `help:"How often (5m), at least 1m."`
+
+	ConfirmProject bool `help:"Let the service have another project: all its devices are unlinked first (they stay here), and the next sync matches anew."`
 }
 
 // Run changes the settings; what they do is shown before the next run does it (S28).
@@ -302,6 +304,13 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 			edit.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(key, where(org, id)) }
+		}
+		if c.ConfirmProject {
+			detached, err := s.registry.ConfirmProject(ctx, s.actor, org.ID, v.ID)
+			if err != nil {
+				return err
+			}
+			a.out.note("%d devices are not linked to %s any more; the next sync matches them with its project anew\n", detached, clean(v.Name))
 		}
 		if v, err = s.registry.UpdateService(ctx, s.actor, org.ID, v.ID, edit); err != nil {
 			return err
