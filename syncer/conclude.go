@@ -149,7 +149,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		}
 	}
 	d := r.decide(l, *after.reply, open, hold)
-	d.held = nil // told before the write
+	d.told = true
 	p, err := r.piece(&d)
 	if err != nil {
 		return nil, err

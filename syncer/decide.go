@@ -43,6 +43,7 @@ type decision struct {
 	stays  map[tandem.Path]string // drift that remains
 	needs  bool                   // state must be read before more can be said (S6)
 	pause  []merge.Conflict       // fields that keep changing back (S25)
+	told   bool                   // what is held or failed was told before the write that this concludes
 }
 
 // limit is a difference that is not sent, and why.

@@ -110,8 +110,6 @@ func (r *run) admit(rd *reading, index *candidateIndex, before *tandem.NotLinked
 		reason = "not_imported"
 	case !r.letIn(rd):
 		reason = "filtered"
-	case len(rd.unresolved) > 0:
-		reason = "not_imported"
 	}
 	if reason != "" {
 		return r.leaveOut(rd, reason, nil, before, was), nil
@@ -155,10 +153,16 @@ func (r *run) createLocal(rd *reading, index *candidateIndex) *piece {
 		a.StateReadAt = &rd.at
 	}
 	c := tandem.Change{Side: tandem.LocalSide, Action: tandem.ActCreate, DeviceID: d.ID, ExternalDeviceID: rd.device.ID, DeviceName: d.Name, After: snapshot(d.Shared())}
-	return &piece{deviceID: d.ID, assignmentID: a.ID,
-		counts: tandem.Summary{Processed: 1, Successful: 1, Local: tandem.Counts{Created: 1}},
-		changes: tandem.Changes{CreateDevices: []tandem.Device{d}, CreateAssignments: []tandem.Assignment{a},
-			Entries: []tandem.Entry{r.entry(c, tandem.OutcomeDone)}}}
+	p := &piece{deviceID: d.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Local: tandem.Counts{Created: 1}}}
+	p.changes.Entries = []tandem.Entry{r.entry(c, tandem.OutcomeDone)}
+	c.After = nil
+	if failures := r.unresolved(c, rd); len(failures) > 0 { // S33: without the fields that cannot be resolved
+		a.Status, a.Error = tandem.SyncError, failures[0].Error
+		p.changes.Entries = append(p.changes.Entries, failures...)
+		p.counts.Successful, p.counts.Failed = 0, 1
+	}
+	p.changes.CreateDevices, p.changes.CreateAssignments = []tandem.Device{d}, []tandem.Assignment{a}
+	return p
 }
 
 // takenID reports whether one of the candidates has the device_id already.

@@ -35,17 +35,18 @@ func (r *run) piece(d *decision) (*piece, error) {
 		c.Before, c.After = value(drift.Remote), value(drift.Local)
 		p.changes.Entries = append(p.changes.Entries, r.entry(c, tandem.OutcomeHeld))
 	}
-	for _, path := range d.remote.unresolved {
-		c := about(&l)
-		c.Side, c.Action, c.Path = tandem.RemoteSide, tandem.ActRead, path
-		p.changes.Entries = append(p.changes.Entries, r.failure(c, tandem.Errorf(tandem.Malformed, "sync", l.Device.Name,
-			"its %s on the service has an id that no listing explains", path).WithHint("the field is left alone; it is read again at the next run")))
-		p.counts.Failed++
+	failures := r.unresolved(about(&l), &d.remote)
+	if len(failures) > 0 && !d.told {
+		p.changes.Entries = append(p.changes.Entries, failures...)
+		p.counts.Failed = 1
 	}
 	for _, path := range d.result.Unknown {
 		r.warn(l.Device.Name + ": the service gave no value for " + string(path) + " where there was one; left alone until it is seen again")
 	}
 	for _, e := range d.held {
+		if d.told {
+			break
+		}
 		c := about(&l)
 		c.Side, c.Action, c.Path, c.Before, c.After = tandem.RemoteSide, tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
 		c.Note = "held back by the guard on changes of " + string(e.Path)
@@ -62,15 +63,15 @@ func (r *run) piece(d *decision) (*piece, error) {
 			a.Drift, changed = stays, true
 		}
 	}
-	status := tandem.SyncSynced
+	status, why := tandem.SyncSynced, ""
 	if pending > 0 {
 		status = tandem.SyncConflict
 	}
-	if len(d.remote.unresolved) > 0 {
-		status = tandem.SyncError
+	if len(failures) > 0 {
+		status, why = tandem.SyncError, failures[0].Error
 	}
 	if a.Status != status || (status == tandem.SyncSynced && a.Error != "") {
-		a.Status, a.Error, a.Retries, changed = status, "", 0, true
+		a.Status, a.Error, a.Retries, changed = status, why, 0, true
 	}
 	if !d.remote.at.IsZero() && r.state.inListing && r.state.any() && a.StateReadAt == nil {
 		at := d.remote.at
@@ -85,6 +86,17 @@ func (r *run) piece(d *decision) (*piece, error) {
 		return nil, nil
 	}
 	return p, nil
+}
+
+// unresolved makes the entries of the fields whose ids nothing explains (S33).
+func (r *run) unresolved(c tandem.Change, rd *reading) []tandem.Entry {
+	var list []tandem.Entry
+	for _, path := range rd.unresolved {
+		c.Side, c.Action, c.Path = tandem.RemoteSide, tandem.ActRead, path
+		list = append(list, r.failure(c, tandem.Errorf(tandem.Malformed, "sync", c.DeviceName, "its %s on the service has an id that no listing explains", path).
+			WithHint("the field is left alone; it is read again at the next run")))
+	}
+	return list
 }
 
 // kept gives the drift that stands after this merge: what it found, and what it did not look at.

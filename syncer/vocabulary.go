@@ -169,7 +169,7 @@ func (v *vocabulary) shared(rd *tandem.RemoteDevice, fields tandem.Fields) (tand
 		for _, id := range rd.TagIDs {
 			name, ok := v.name(tandem.TagEntity, id)
 			if !ok {
-				s.Known = s.Known.Without(tandem.FieldTags)
+				s.Known, s.Tags = s.Known.Without(tandem.FieldTags), nil
 				unresolved = append(unresolved, tandem.Path(tandem.FieldTags.String()))
 				break
 			}
