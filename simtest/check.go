@@ -289,10 +289,50 @@ func lastWord(v *view) (wrong []string) {
 			case len(v.twins[id]) > 1 && slices.Contains(every[p], now): // made anew there: its last word may have gone with the old one
 			case !slices.Contains(last[p], now) && !v.chosen(id, p, now):
 				wrong = append(wrong, fmt.Sprintf("%s: %s is %s on both sides, the last words were %v", v.say(id), p, orNothing(now), last[p]))
+			default:
+				if by := v.revived(id, p, now); by != "" {
+					wrong = append(wrong, fmt.Sprintf("%s: %s is %s on both sides again, though it was replaced %s", v.say(id), p, orNothing(now), by))
+				}
 			}
 		}
 	}
 	return wrong
+}
+
+// revived says where a person replaced a value that stands again, "" for nowhere. The value was the last
+// word of one side; a person on the other side saw it, and wrote over it; no conflict brought it back.
+func (v *view) revived(id string, p tandem.Path, now string) string {
+	if v.keeps(id, p, now, true) || v.keeps(id, p, now, false) || len(v.twins[id]) > 1 {
+		return ""
+	}
+	for _, x := range v.twins[id] {
+		here, there := v.by[key(tandem.LocalSide, id)], v.by[key(tandem.RemoteSide, x)]
+		if replaced(here, there, p, now) {
+			return "here"
+		}
+		if replaced(there, here, p, now) {
+			return "there"
+		}
+	}
+	return ""
+}
+
+// replaced reports whether people on one side had the last word against a value that is the other side's.
+func replaced(side, other []mutation, p tandem.Path, value string) bool {
+	last := func(list []mutation) (m mutation, ok bool) {
+		for _, x := range list {
+			if x.By == person && x.Path == p {
+				m, ok = x, true
+			}
+		}
+		return m, ok
+	}
+	mine, ok := last(side)
+	theirs, said := last(other)
+	return ok && said && mine.After != value && theirs.After == value &&
+		slices.ContainsFunc(side, func(m mutation) bool {
+			return m.By == person && m.Path == p && m.Before == value && m.At > theirs.At
+		})
 }
 
 // words gives what people wrote of a device by path: the last value on each side, and all values.

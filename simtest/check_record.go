@@ -125,7 +125,8 @@ func (v *view) overwritten() map[string]bool {
 func (v *view) excused(what string) bool {
 	device, rest, _ := strings.Cut(what, ": ")
 	path, _, _ := strings.Cut(rest, " from ")
-	return v.raced(device, tandem.Path(path)) || path == "enabled" && v.wrote(tandem.RemoteSide, device, "enabled")
+	return v.raced(device, tandem.Path(path)) || path == "enabled" && slices.ContainsFunc(v.by[key(tandem.RemoteSide, device)],
+		func(m mutation) bool { return m.By == person && m.Path == "enabled" && m.Before != "" })
 }
 
 // localEntriesTrue: what people did and what the entries say was done lead from nothing to what is here:
