@@ -114,6 +114,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	var entries []tandem.Entry
 	var disputed []tandem.Conflict
 	done, undone := 0, 0
+	hold := map[tandem.Path]merge.Hold{}
 	sent := map[tandem.Path]bool{}
 	after.settled = append(slices.Clone(after.settled), r.overridden(after)...)
 	for i := range in.Changes {
@@ -123,7 +124,11 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		case applied:
 			done++
 			sent[change.Path] = true
-			base = r.moveBase(base, &change, after.reply)
+			if change.Note == undoing { // it counts as edited there (S29): the next merge carries it here
+				hold[""] = merge.Frozen
+			} else {
+				base = r.moveBase(base, &change, after.reply)
+			}
 			over[change.Path] = decode(change.Before)
 			e := r.entry(change, tandem.OutcomeDone)
 			e.RunID = in.RunID
@@ -138,7 +143,6 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		}
 	}
 	l.Assignment.Base = base
-	hold := map[tandem.Path]merge.Hold{}
 	for _, c := range disputed {
 		hold[c.FieldName] = merge.Frozen
 	}

@@ -16,6 +16,7 @@ type hooks struct {
 	mu     sync.Mutex
 	before func(call, thing string) error
 	after  func(call, thing string) error
+	lease  tandem.Lease // the last one taken
 }
 
 // on sets both; nil for none.
@@ -146,7 +147,15 @@ func (s hookedStore) SealPlan(ctx context.Context, org, plan string, rows int, c
 }
 
 func (s hookedStore) AcquireLease(ctx context.Context, org, service, holder, run string, ttl time.Duration) (tandem.Lease, error) {
-	return around(s.h, "store lease", "", func() (tandem.Lease, error) { return s.Store.AcquireLease(ctx, org, service, holder, run, ttl) })
+	return around(s.h, "store lease", "", func() (tandem.Lease, error) {
+		lease, err := s.Store.AcquireLease(ctx, org, service, holder, run, ttl)
+		if err == nil {
+			s.h.mu.Lock()
+			s.h.lease = lease
+			s.h.mu.Unlock()
+		}
+		return lease, err
+	})
 }
 
 func (s hookedStore) RenewLease(ctx context.Context, org string, lease tandem.Lease, ttl time.Duration) (tandem.Lease, error) {
@@ -155,4 +164,46 @@ func (s hookedStore) RenewLease(ctx context.Context, org string, lease tandem.Le
 
 func (s hookedStore) ReleaseLease(ctx context.Context, org string, lease tandem.Lease) error {
 	return aroundErr(s.h, "store release", "", func() error { return s.Store.ReleaseLease(ctx, org, lease) })
+}
+
+// dieBefore lets the process die before its n-th write, counted from 1: neither that nor anything later
+// takes place. It gives a function that says how many writes there were, and whether it died.
+func (h *hooks) dieBefore(n int) (writes func() (count int, died bool)) {
+	var mu sync.Mutex
+	count, died := 0, false
+	h.on(func(call, _ string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch call {
+		case "remote project", "remote list", "remote read", "remote state":
+		default:
+			if count++; count == n {
+				died = true
+			}
+		}
+		if died {
+			return tandem.Errorf(tandem.Internal, "test", "", "the process is dead")
+		}
+		return nil
+	}, nil)
+	return func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		return count, died
+	}
+}
+
+// resurrect lets calls through again, as from a new process: the dead one's lease has run out.
+func (h *hooks) resurrect(w *world) {
+	w.t.Helper()
+	h.on(nil, nil)
+	h.mu.Lock()
+	lease := h.lease
+	h.lease = tandem.Lease{}
+	h.mu.Unlock()
+	if lease.ServiceID != "" {
+		if err := w.store.ReleaseLease(w.ctx, w.org, lease); err != nil && !tandem.Is(err, tandem.LeaseLost) {
+			w.must(err)
+		}
+	}
 }

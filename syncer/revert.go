@@ -189,7 +189,7 @@ func since(was *tandem.Change, now any) error {
 func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.Linked, was *tandem.Change) error {
 	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
 	change := about(l)
-	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, "undoing"
+	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, undoing
 	if was.Side == tandem.LocalSide {
 		now, _ := merge.Value(l.Device.Shared(), was.Path)
 		if err := since(was, now); err != nil {
@@ -216,31 +216,40 @@ func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.L
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
-	return r.undoThere(ctx, w, c, l, now, edit, p)
+	return r.undoThere(ctx, c, l, now, edit, p)
 }
+
+// undoing marks the changes that take a run back.
+const undoing = "undoing"
 
 // undoThere writes an old value to the service, with an intent as every remote write has. The base
 // stays: the value counts as edited there.
-func (r *run) undoThere(ctx context.Context, _ *work, c *committer, l *tandem.Linked, now reading, edit merge.Edit, p *piece) error {
+func (r *run) undoThere(ctx context.Context, c *committer, l *tandem.Linked, now reading, edit merge.Edit, p *piece) error {
 	in := r.intent(l, tandem.IntentUpdate, []merge.Edit{edit})
-	in.Changes[0].Note = "undoing"
+	in.Changes[0].Note = undoing
 	a := l.Assignment
 	a.UpdatedAt = r.now()
 	p.changes.PutIntents, p.changes.UpdateAssignments = []tandem.Intent{in}, []tandem.Assignment{a}
 	if err := c.put(p); err != nil {
 		return err
 	}
-	_, err := r.write(ctx, l, &in, now)
-	if err != nil && !refused(err) {
-		return err // its effect is unknown: the next run settles the intent
-	}
-	q := &piece{deviceID: l.Device.ID, changes: tandem.Changes{DropIntents: []string{in.ID}}}
+	held := tandem.Linked{Assignment: a, Device: l.Device}
+	held.Assignment.Version++
+	open, err := r.e.openOf(ctx, r.org, r.service.ID, &held)
 	if err != nil {
-		return errors.Join(err, c.put(q))
+		return err
 	}
-	q.counts.Remote.Updated++
-	q.changes.Entries = []tandem.Entry{r.entry(in.Changes[0], tandem.OutcomeDone)}
-	return c.put(q)
+	rd, err := r.write(ctx, &held, &in, now)
+	after := writeResult{linked: held, intent: in, open: open, counted: true}
+	switch {
+	case err == nil:
+		after.reply = &rd
+	case refused(err):
+		after.err = err
+	default:
+		return r.readBack(ctx, nil, c, after, err)
+	}
+	return r.conclude(ctx, nil, c, after)
 }
 
 // undoCreate takes back a device that the run created, unless it changed since. Its assignment stays
@@ -259,7 +268,7 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
 	change := about(l)
-	change.Side, change.Action, change.Before, change.Note = was.Side, tandem.ActDelete, was.After, "undoing"
+	change.Side, change.Action, change.Before, change.Note = was.Side, tandem.ActDelete, was.After, undoing
 	if was.Side == tandem.LocalSide {
 		if why := differs(created, l.Device.Shared()); why != "" || l.Device.DeletedAt != nil {
 			return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "the device changed since the run created it (%s)", why).WithHint("delete it by hand if you want it gone: tandem device delete")
@@ -269,7 +278,7 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 		}
 		return c.put(p)
 	}
-	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide, Note: "undoing"}
+	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide, Note: undoing}
 	return r.removeThere(ctx, c, *l, x, p, change, open)
 }
 
