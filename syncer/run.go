@@ -67,6 +67,7 @@ type Details struct {
 	Warnings     []string       `json:"warnings,omitempty"`
 	WaitingUntil *time.Time     `json:"waiting_until,omitempty"` // of a queued run: when its process is taken for dead
 	Scope        []string       `json:"device_ids,omitempty"`
+	Create       Missing        `json:"create_missing,omitempty"` // as the request said
 }
 
 // NotLinkedCount says how many devices a run met that are on one side only.
@@ -203,7 +204,7 @@ func (e *Engine) prepare(org string, service tandem.Service, req Request, report
 	if len(req.DeviceIDs) == 1 {
 		r.record.DeviceID = req.DeviceIDs[0]
 	}
-	r.details.Scope = req.DeviceIDs
+	r.details.Scope, r.details.Create = req.DeviceIDs, req.CreateMissing
 	r.settings()
 	return r
 }

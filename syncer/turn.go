@@ -40,7 +40,7 @@ func sameScope(q *tandem.Run, req *Request) bool {
 	if err := json.Unmarshal(q.Details, &d); err != nil {
 		return false
 	}
-	return slices.Equal(d.Scope, req.DeviceIDs) && req.CreateMissing == ""
+	return slices.Equal(d.Scope, req.DeviceIDs) && d.Create == req.CreateMissing
 }
 
 // alive reports whether a queued run's process still waits.
