@@ -114,7 +114,7 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 	}
 	about := open[l.Assignment.ExternalDeviceID]
 	if disputed := openAt(about, ""); disputed != nil && disputed.Status != tandem.ConflictPending {
-		p.counts.Conflicts++
+		p.waits(l.Assignment.ExternalDeviceID, "")
 		return done() // is being settled
 	}
 	if r.changedHere(&l) {

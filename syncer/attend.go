@@ -201,9 +201,9 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 	return r.send(ctx, w, c, d, p, counted)
 }
 
-// stamp notes on the assignment that its state was read.
+// stamp notes on the assignment that its state was read, where that decides whose turn is next (S20).
 func (r *run) stamp(p *piece, l *tandem.Linked, rd *reading) {
-	if !rd.state {
+	if !rd.state || r.details.StateLeft == 0 && l.Assignment.StateReadAt != nil {
 		return
 	}
 	at := rd.at

@@ -161,7 +161,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	if p == nil {
 		p = &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
 	}
-	p.counts.Conflicts = 0 // met, and counted, before the write
+	p.pending = nil // met before the write
 	a := l.Assignment
 	if len(p.changes.UpdateAssignments) > 0 {
 		a = p.changes.UpdateAssignments[0]
@@ -179,7 +179,9 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	}
 	if len(disputed) > 0 {
 		a.Status = tandem.SyncConflict
-		p.counts.Conflicts += len(disputed)
+		for _, c := range disputed {
+			p.waits(c.ExternalDeviceID, c.FieldName)
+		}
 	}
 	p.changes.UpdateAssignments = []tandem.Assignment{a}
 	p.changes.DropIntents = append(p.changes.DropIntents, in.ID)

@@ -19,6 +19,7 @@ type reading struct {
 	// state says that its LightDB State was read; observedState is what that says of battery and location.
 	state         bool
 	observedState observedState
+	stateOnly     bool // nothing else of the device was read
 }
 
 // read puts a listed or directly read device into our words.

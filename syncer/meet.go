@@ -297,7 +297,7 @@ func (r *run) match(w *work, l *listed, rd *reading, index *candidateIndex, open
 // ambiguous records that a person must say which device it is; nothing is linked (S12).
 func (r *run) ambiguous(rd *reading, v verdict, open []tandem.Conflict, before *tandem.NotLinked, was bool) *piece {
 	p := r.leaveOut(rd, "ambiguous", v.candidates, before, was)
-	p.counts.Conflicts++
+	p.waits(rd.device.ID, "")
 	now := r.now()
 	row := tandem.Conflict{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceName: rd.device.Name,
 		ExternalDeviceID: rd.device.ID, Type: tandem.AmbiguousMatch, Status: tandem.ConflictPending, CreatedAt: now}
@@ -359,7 +359,6 @@ func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, e
 		if r.dry != nil {
 			return r.planned(&dec, p), nil
 		}
-		p.counts.Conflicts = 0 // met, and counted, when it is attended
 		return p, w.toAttend(task{DeviceID: d.ID, Counted: true})
 	}
 	return p, nil

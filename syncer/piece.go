@@ -3,6 +3,8 @@ package syncer
 import (
 	"context"
 	"errors"
+	"hash/maphash"
+	"maps"
 	"slices"
 
 	"tandem"
@@ -14,8 +16,29 @@ type piece struct {
 	assignmentID string
 	changes      tandem.Changes
 	counts       tandem.Summary
+	pending      []string      // conflicts that wait for a person: each counts once in a run, however often it comes back to the device
 	device       tandem.Device // of a create
 	err          error         // why it could not be written, when it alone was refused
+}
+
+// waits notes a conflict that is left to a person.
+func (p *piece) waits(externalID string, path tandem.Path) {
+	p.pending = append(p.pending, externalID+"\x00"+string(path))
+}
+
+// count gives the run's counters with the pieces in them, and the conflicts that they met first. Call it with r.mu held.
+func (r *run) count(batch []*piece) (tandem.Summary, map[uint64]bool) {
+	sum, met := r.record.Summary, map[uint64]bool{}
+	for _, p := range batch {
+		sum = addCounts(sum, p.counts)
+		for _, key := range p.pending {
+			if h := maphash.String(r.metSeed, key); !r.met[h] {
+				met[h] = true
+			}
+		}
+	}
+	sum.Conflicts += len(met)
+	return sum, met
 }
 
 // joinChanges adds one piece's writes to a transaction's.
@@ -102,17 +125,17 @@ func (r *run) apply(ctx context.Context, batch []*piece) error {
 	}
 	r.mu.Lock()
 	record := r.record
-	for _, p := range batch {
-		record.Summary = addCounts(record.Summary, p.counts)
-	}
+	record.Summary, _ = r.count(batch)
 	r.mu.Unlock()
 	c.PutRuns = append(c.PutRuns, record)
 	if err := r.e.Store.Apply(ctx, r.org, c); err != nil {
 		return err
 	}
 	r.mu.Lock()
+	sum, met := r.count(batch) // others may have counted meanwhile
+	r.record.Summary = sum
+	maps.Copy(r.met, met)
 	for _, p := range batch {
-		r.record.Summary = addCounts(r.record.Summary, p.counts)
 		r.anyConflicts = r.anyConflicts || len(p.changes.PutConflicts) > 0
 	}
 	r.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -58,10 +59,12 @@ func (r *run) show(batch []*piece) error {
 				return err
 			}
 		}
-		r.mu.Lock()
-		r.record.Summary = addCounts(r.record.Summary, p.counts)
-		r.mu.Unlock()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sum, met := r.count(batch)
+	r.record.Summary = sum
+	maps.Copy(r.met, met)
 	return nil
 }
 

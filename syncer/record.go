@@ -25,7 +25,7 @@ func (r *run) piece(d *decision) (*piece, error) {
 			p.changes.Entries = append(p.changes.Entries, r.edited(&l, tandem.LocalSide, e))
 		}
 	}
-	pending := r.conflicts(d, p)
+	r.conflicts(d, p)
 	for _, drift := range d.drift {
 		c := about(&l)
 		c.Side, c.Action, c.Path, c.Note = tandem.RemoteSide, tandem.ActDrift, drift.Path, drift.reason
@@ -56,7 +56,10 @@ func (r *run) piece(d *decision) (*piece, error) {
 	changed := d.result.BaseMoved || len(d.local) > 0
 	if changed {
 		now := r.now()
-		a.Base, a.LastSync, a.RemoteUpdatedAt = d.result.Base, &now, &d.remote.device.UpdatedAt
+		a.Base, a.LastSync = d.result.Base, &now
+		if !d.remote.stateOnly {
+			a.RemoteUpdatedAt = &d.remote.device.UpdatedAt
+		}
 	}
 	if d.result.Compared != 0 {
 		if stays := kept(a.Drift, d); !maps.Equal(stays, a.Drift) {
@@ -64,11 +67,14 @@ func (r *run) piece(d *decision) (*piece, error) {
 		}
 	}
 	status, why := tandem.SyncSynced, ""
-	if pending > 0 {
+	if len(p.pending) > 0 {
 		status = tandem.SyncConflict
 	}
 	if len(failures) > 0 {
 		status, why = tandem.SyncError, failures[0].Error
+	}
+	if d.remote.stateOnly && status == tandem.SyncSynced && a.Status == tandem.SyncError {
+		status, why = a.Status, a.Error // of what was not read now
 	}
 	if a.Status != status || (status == tandem.SyncSynced && a.Error != "") {
 		a.Status, a.Error, a.Retries, changed = status, why, 0, true
@@ -81,8 +87,7 @@ func (r *run) piece(d *decision) (*piece, error) {
 		a.UpdatedAt = r.now()
 		p.changes.UpdateAssignments = append(p.changes.UpdateAssignments, a)
 	}
-	p.counts.Conflicts += pending
-	if pending == 0 && len(p.changes.UpdateDevices)+len(p.changes.UpdateAssignments)+len(p.changes.Entries)+len(p.changes.PutConflicts) == 0 {
+	if len(p.pending) == 0 && len(p.changes.UpdateDevices)+len(p.changes.UpdateAssignments)+len(p.changes.Entries)+len(p.changes.PutConflicts) == 0 {
 		return nil, nil
 	}
 	return p, nil
@@ -125,8 +130,8 @@ func (r *run) edited(l *tandem.Linked, side tandem.Side, e merge.Edit) tandem.En
 }
 
 // conflicts adds what the merge says of the device's conflicts to p: new, refreshed, settled by rule,
-// converged (S8, S9). It gives how many wait for a person.
-func (r *run) conflicts(d *decision, p *piece) (pending int) {
+// converged (S8, S9), and those that wait for a person.
+func (r *run) conflicts(d *decision, p *piece) {
 	l := &d.linked
 	found := map[tandem.Path]bool{}
 	all := slices.Concat(d.result.Conflicts, d.pause)
@@ -140,7 +145,7 @@ func (r *run) conflicts(d *decision, p *piece) (pending int) {
 		open := openAt(d.open, c.Path)
 		row, changed := r.conflictRow(d, c, open)
 		if c.Settled == "" {
-			pending++
+			p.waits(l.Assignment.ExternalDeviceID, c.Path)
 		}
 		if !changed {
 			continue
@@ -160,21 +165,20 @@ func (r *run) conflicts(d *decision, p *piece) (pending int) {
 		case over(&c): // it was read, and is here
 			c.Status, c.Explanation = tandem.ConflictConverged, "the device is on both sides again"
 		case !ok:
-			pending++
+			p.waits(l.Assignment.ExternalDeviceID, c.FieldName)
 			continue // about the device itself
 		case !r.service.Config.Fields.Has(f):
 			c.Status, c.Explanation = tandem.ConflictSuperseded, "the field is no longer synced"
 		case d.result.Compared.Has(f):
 			c.Status = tandem.ConflictConverged
 		default:
-			pending++
+			p.waits(l.Assignment.ExternalDeviceID, c.FieldName)
 			continue // not read in this run: it stays (S6)
 		}
 		c.ResolvedAt, c.UpdatedAt = &now, now
 		p.changes.PutConflicts = append(p.changes.PutConflicts, c)
 		p.changes.Entries = append(p.changes.Entries, r.conflictEntry(l, &c))
 	}
-	return pending
 }
 
 func openAt(open []tandem.Conflict, p tandem.Path) *tandem.Conflict {

@@ -84,7 +84,7 @@ func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked
 	}
 	thereToo := x.Action == tandem.ActDelete && x.Side == tandem.RemoteSide
 	if disputed := openAt(open, ""); disputed != nil && (!thereToo || disputed.Status != tandem.ConflictPending) {
-		p.counts.Conflicts++
+		p.waits(l.Assignment.ExternalDeviceID, "")
 		return ignoreMoved(c.put(p))
 	}
 	switch {
@@ -246,7 +246,7 @@ func (r *run) removed(ctx context.Context, c *committer, l *tandem.Linked, in *t
 // deviceConflict adds a conflict about the device itself to p, or brings the open one up to date: it
 // freezes the device (S9). There is what the service has of it, nil when it is gone there.
 func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictType, why string, there *tandem.Shared, open []tandem.Conflict) {
-	p.counts.Conflicts++
+	p.waits(l.Assignment.ExternalDeviceID, "")
 	now := r.now()
 	row := tandem.Conflict{OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
 		DeviceName: l.Device.Name, ExternalDeviceID: l.Assignment.ExternalDeviceID, Type: kind, Status: tandem.ConflictPending,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type run struct {
 	parkMu       sync.Mutex
 	parked       map[string]tandem.Intent // by remote id: devices with a temporary name (S27)
 
+	met     map[uint64]bool // the conflicts counted so far, by hash; guarded by mu
+	metSeed maphash.Seed
 	commits sync.Mutex           // one transaction at a time; guards held
 	held    spool[tandem.Change] // what guards hold back
 	mu      sync.Mutex           // guards what follows
@@ -198,7 +201,7 @@ func check(service *tandem.Service, req *Request) error {
 
 func (e *Engine) prepare(org string, service tandem.Service, req Request, report Report) *run {
 	now := e.Clock().UTC()
-	r := &run{e: e, org: org, req: req, service: service, report: report, words: newVocabulary()}
+	r := &run{e: e, org: org, req: req, service: service, report: report, words: newVocabulary(), met: map[uint64]bool{}, metSeed: maphash.MakeSeed()}
 	r.record = tandem.Run{ID: e.NewID(), OrganizationID: org, ServiceID: service.ID, Operation: req.Operation,
 		Trigger: req.Trigger, Status: tandem.RunQueued, Forced: req.Force, PlanID: req.PlanID, CreatedBy: req.CreatedBy, CreatedAt: now}
 	if len(req.DeviceIDs) == 1 {

@@ -332,7 +332,7 @@ func (r *run) attendState(ctx context.Context, w *work, c *committer, l tandem.L
 	if l.Assignment.Status == tandem.SyncUnlinked || l.Device.DeletedAt != nil || r.frozenByIntent(l.Device.ID) {
 		return nil
 	}
-	rd := reading{at: r.now(), device: tandem.RemoteDevice{ID: l.Assignment.ExternalDeviceID}}
+	rd := reading{at: r.now(), device: tandem.RemoteDevice{ID: l.Assignment.ExternalDeviceID}, stateOnly: true}
 	if err := r.readStateOf(ctx, &rd); err != nil {
 		if tandem.Is(err, tandem.NotFound) {
 			return nil // the listing and the device itself decide about absence
@@ -367,31 +367,14 @@ func (r *run) attendState(ctx context.Context, w *work, c *committer, l tandem.L
 	if p == nil {
 		p = &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
 	}
-	p.counts.Conflicts -= elsewhere(open[l.Assignment.ExternalDeviceID])
 	if o := r.observations(&l.Device, &rd.device, rd.observedState); o != nil {
 		p.changes.Observe = append(p.changes.Observe, *o)
 	}
-	if r.details.StateLeft > 0 || l.Assignment.StateReadAt == nil {
-		r.stamp(p, &l, &rd) // where every run reads them all, nobody asks which was read last (S20)
-	}
-	for i := range p.changes.UpdateAssignments {
-		p.changes.UpdateAssignments[i].RemoteUpdatedAt = l.Assignment.RemoteUpdatedAt
-	}
+	r.stamp(p, &l, &rd)
 	if err := c.put(p); err != nil && err != errMoved { // moved: read again at the next run
 		return err
 	}
 	return nil
-}
-
-// elsewhere counts the open conflicts outside metadata, which the listing's merge has counted.
-func elsewhere(open []tandem.Conflict) int {
-	n := 0
-	for _, c := range open {
-		if f, ok := c.FieldName.Field(); !ok || f != tandem.FieldMetadata {
-			n++
-		}
-	}
-	return n
 }
 
 // readStream takes battery and location from one project-wide stream query since the last run.
