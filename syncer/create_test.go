@@ -122,6 +122,7 @@ func TestS14CreateOnce(t *testing.T) {
 		"the reply is lost, and so is each look": {"reset-after:POST /devices:count=1|503:GET /devices:after=1,count=3", tandem.RunPartial},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // some wait a write's timeout out
 			w := newWorld(t, creating)
 			id := w.local("gw-1", func(d *tandem.Device) { d.Tags = []string{"blue"} })
 			w.fault(strings.Split(c.fault, "|")...)
@@ -174,6 +175,7 @@ func TestS14Killed(t *testing.T) {
 		"after what had to follow": {kill: func(call string, _ *tandem.Changes) bool { return call == "update" }, after: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, creating, dying(m))
 			w.remotes("other", 9)
 			kill := m.kill

@@ -161,6 +161,7 @@ func TestS27Killed(t *testing.T) {
 	for n := 1; n <= 6; n++ {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("at write %d, after it %v", n, after), func(t *testing.T) {
+				t.Parallel() // recovery waits a write's timeout out
 				m := &mortal{after: after}
 				w := newWorld(t, dying(m))
 				a, b := w.remote("a"), w.remote("b")
