@@ -353,7 +353,11 @@ func (r *run) concludeRefused(ctx context.Context, w *work, c *committer, after 
 	case taken:
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.taken.add(takenName{DeviceID: l.Device.ID, ExternalID: in.ExternalDeviceID, Name: nameOf(in), Error: after.err.Error()})
+		t := takenName{DeviceID: l.Device.ID, ExternalID: in.ExternalDeviceID, Name: nameOf(in)}
+		if slices.ContainsFunc(in.Changes, func(c tandem.Change) bool { return c.Path == "hardware_ids" }) {
+			t.Error = after.err.Error()
+		}
+		return w.taken.add(t)
 	case fatal(after.err):
 		return after.err
 	case tandem.Is(after.err, tandem.NotFound) && w != nil:

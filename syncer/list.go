@@ -58,11 +58,16 @@ func (r *run) startListing(ctx context.Context) *pages {
 // their way (S20). A listing that cannot be proven complete is read once more (S15).
 func (r *run) list(ctx context.Context, w *work) (*listed, error) {
 	all := &seen{}
+	var began time.Time
 	for attempt := 1; ; attempt++ {
 		l, err := r.listOnce(ctx, w, all)
 		if err != nil {
 			return nil, err
 		}
+		if attempt == 1 {
+			began = l.start
+		}
+		l.start = began // devices that the first of two listings showed were seen then (S8)
 		r.mu.Lock()
 		r.details.Listing = &l.proof
 		r.mu.Unlock()

@@ -13,7 +13,7 @@ type takenName struct {
 	DeviceID   string `json:"d"`
 	ExternalID string `json:"x"`
 	Name       string `json:"n"`
-	Error      string `json:"e"`
+	Error      string `json:"e,omitempty"` // the service's words, where a hardware id may be what is taken
 }
 
 // renames sends new names last, since one may need another's old name (S27). What is refused as taken
@@ -193,8 +193,12 @@ func (r *run) refusedNames(ctx context.Context, w *work) error {
 			for i := range linked {
 				c := about(&linked[i])
 				c.Side, c.Action, c.Path, c.After = tandem.RemoteSide, tandem.ActUpdate, "name", value(t.Name)
-				p := r.failed(&linked[i], c, tandem.Errorf(tandem.Exists, "sync", linked[i].Device.Name,
-					"the service has another device named %s", t.Name).WithHint("rename one of the two; names are unique in a project there"))
+				refusal := tandem.Errorf(tandem.Exists, "sync", linked[i].Device.Name,
+					"the service has another device named %s", t.Name).WithHint("rename one of the two; names are unique in a project there")
+				if t.Error != "" {
+					refusal = tandem.Errorf(tandem.Exists, "sync", "", "%s", t.Error)
+				}
+				p := r.failed(&linked[i], c, refusal)
 				p.counts = tandem.Summary{Failed: 1, Successful: -1}
 				list = append(list, p)
 			}

@@ -317,13 +317,13 @@ func (r *run) performDevices(ctx context.Context, w *work) error {
 	if err := r.decideGuards(ctx, w, nil); err != nil {
 		return err
 	}
-	if r.createsRemote() {
+	if err := r.attendAll(ctx, w); err != nil {
+		return err
+	}
+	if r.createsRemote() { // after those that are there: what it creates is attended as it is created
 		if err := r.createRemoteOf(ctx, w, r.req.DeviceIDs); err != nil {
 			return err
 		}
-	}
-	if err := r.attendAll(ctx, w); err != nil {
-		return err
 	}
 	if err := r.renames(ctx, w); err != nil {
 		return err

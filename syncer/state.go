@@ -150,14 +150,11 @@ func (r *run) recognize(ctx context.Context, batch []reading, asked string) erro
 			continue
 		}
 		direct, err := r.remote.State(ctx, batch[i].device.ID, asked)
-		if tandem.Is(err, tandem.NotFound) {
-			continue
-		}
-		if err != nil {
+		if err != nil && (fatal(err) || ctx.Err() != nil) {
 			return err
 		}
-		if direct == nil {
-			continue
+		if err != nil || direct == nil {
+			continue // this one tells nothing
 		}
 		looked++
 		for k, shape := range stateShapes {
