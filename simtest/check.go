@@ -184,11 +184,14 @@ func nothingLost(v *view) (wrong []string) {
 			}
 		}
 		for _, x := range v.twins[id] {
+			author := map[tandem.Path]who{}
 			for _, m := range v.by[key(tandem.RemoteSide, x)] {
+				wrote := author[m.Path]
+				author[m.Path] = m.By
 				if m.By != program || m.Path == itself || v.raced(x, m.Path) {
 					continue
 				}
-				if m.Before != "" && !heldHere[m.Path][m.Before] && !v.keeps(id, m.Path, m.Before, false) {
+				if m.Before != "" && wrote == person && !heldHere[m.Path][m.Before] && !v.keeps(id, m.Path, m.Before, false) {
 					wrong = append(wrong, fmt.Sprintf("%s: there %s, and what was there is nowhere recorded", v.say(id), m.edge))
 				}
 				if m.After != "" && !heldHere[m.Path][m.After] && !v.chosen(id, m.Path, m.After) && m.Path != "enabled" {

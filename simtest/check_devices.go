@@ -108,6 +108,13 @@ func creations(v *view) (wrong []string) {
 	return wrong
 }
 
+// decided reports whether a person settled what becomes of a deleted device (S10).
+func (v *view) decided(id string) bool {
+	return slices.ContainsFunc(v.recorded[id], func(c tandem.Conflict) bool {
+		return c.FieldName == "" && c.Status == tandem.ConflictResolved
+	})
+}
+
 // deletions: S15, S16, S17.
 func deletions(v *view) (wrong []string) {
 	for _, id := range ids(v.local) {
@@ -121,7 +128,7 @@ func deletions(v *view) (wrong []string) {
 		}
 		_, there := v.remote[d.external]
 		switch {
-		case d.external == "" || v.frozen(id):
+		case d.external == "" || v.frozen(id) || v.decided(id):
 		case d.deleted && d.linked():
 			wrong = append(wrong, v.say(id)+" is deleted here and still linked")
 		case byPerson && there && v.deleteRemote && v.direction != tandem.Import:

@@ -63,7 +63,9 @@ func (g *gate) arm(events ...event) {
 
 // disarm lets nothing more happen, and waits for what is happening.
 func (g *gate) disarm() {
-	g.arm()
+	g.mu.Lock()
+	g.events = nil
+	g.mu.Unlock()
 	g.acting.Lock()
 	defer g.acting.Unlock()
 }

@@ -5,11 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
 	"tandem/store/pgtest"
-	"tandem/store/postgres"
 )
 
 var (
@@ -25,6 +25,11 @@ var tandemProgram string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	// A world mostly waits, for a dead process's lease above all: more of them fit on a processor.
+	if err := flag.Set("test.parallel", fmt.Sprint(max(4, 2*runtime.NumCPU()))); err != nil {
+		fmt.Fprintln(os.Stderr, "simtest:", err)
+		return 1
+	}
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "tandem-simtest-")
 	if err == nil {
@@ -66,17 +71,7 @@ func TestSeeds(t *testing.T) {
 
 // TestSeedsOnPostgres plays them on PostgreSQL, each in an organization of its own.
 func TestSeedsOnPostgres(t *testing.T) {
-	url := pgtest.URL(t)
-	s, err := postgres.OpenForMigration(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	url := onePostgres(t)
 	t.Run("seeds", func(t *testing.T) {
 		for _, seed := range chosen((*seeds + 5) / 6) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
