@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"tandem"
 )
 
@@ -32,22 +30,20 @@ func (a *apply) lockDevices(ctx context.Context, moved *tandem.MovedError) error
 			return tandem.Errorf(tandem.Invalid, "", ids[i], "the device is twice among the changes")
 		}
 	}
-	err := a.inChunks("id", ids, 10*chunk, func(list bun.Safe) error {
-		return query(ctx, a.tx, func(rows *sql.Rows) (err error) {
-			var id, hardwareIDs, tags word
-			row := &lockedDevice{}
-			if err = rows.Scan(&id, &row.version, &hardwareIDs, &tags); err != nil {
-				return err
-			}
-			if row.hardwareIDs, err = decodeStrings(hardwareIDs); err != nil {
-				return err
-			}
-			if row.tags, err = decodeStrings(tags); err != nil {
-				return err
-			}
-			a.locks[string(id)] = row
-			return nil
-		}, "SELECT id, version, hardware_ids, tags FROM devices WHERE organization_id = ? AND ? ORDER BY id"+a.dialect.Lock(), a.org, list)
+	err := a.locked(ctx, "devices", "id, version, hardware_ids, tags", ids, func(rows *sql.Rows) (err error) {
+		var id, hardwareIDs, tags word
+		row := &lockedDevice{}
+		if err = rows.Scan(&id, &row.version, &hardwareIDs, &tags); err != nil {
+			return err
+		}
+		if row.hardwareIDs, err = decodeStrings(hardwareIDs); err != nil {
+			return err
+		}
+		if row.tags, err = decodeStrings(tags); err != nil {
+			return err
+		}
+		a.locks[string(id)] = row
+		return nil
 	})
 	if err != nil {
 		return err

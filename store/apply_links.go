@@ -69,13 +69,11 @@ func (a *apply) exist(ctx context.Context, table, what string, ids []string) err
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	found := make(map[string]bool, len(ids))
-	err := a.inChunks("id", ids, 10*chunk, func(list bun.Safe) error {
-		return query(ctx, a.tx, func(rows *sql.Rows) error {
-			var id word
-			err := rows.Scan(&id)
-			found[string(id)] = true
-			return err
-		}, "SELECT id FROM "+table+" WHERE organization_id = ? AND ?", a.org, list)
+	err := a.byID(ctx, table, "id", ids, false, func(rows *sql.Rows) error {
+		var id word
+		err := rows.Scan(&id)
+		found[string(id)] = true
+		return err
 	})
 	if err != nil {
 		return err
@@ -124,18 +122,36 @@ func (a *apply) lockVersions(ctx context.Context, table string, ids map[string]i
 	}
 	slices.Sort(sorted)
 	versions := make(map[string]int64, len(ids))
-	err := a.inChunks("id", sorted, 10*chunk, func(list bun.Safe) error {
-		return query(ctx, a.tx, func(rows *sql.Rows) error {
-			var id word
-			var version int64
-			if err := rows.Scan(&id, &version); err != nil {
-				return err
-			}
-			versions[string(id)] = version
-			return nil
-		}, "SELECT id, version FROM "+table+" WHERE organization_id = ? AND ? ORDER BY id"+a.dialect.Lock(), a.org, list)
+	err := a.locked(ctx, table, "id, version", sorted, func(rows *sql.Rows) error {
+		var id word
+		var version int64
+		if err := rows.Scan(&id, &version); err != nil {
+			return err
+		}
+		versions[string(id)] = version
+		return nil
 	})
 	return versions, err
+}
+
+// locked reads columns of the rows with some ids, which are sorted, and locks the rows in that order.
+func (a *apply) locked(ctx context.Context, table, columns string, ids []string, row func(rows *sql.Rows) error) error {
+	return a.byID(ctx, table, columns, ids, true, row)
+}
+
+func (a *apply) byID(ctx context.Context, table, columns string, ids []string, lock bool, row func(rows *sql.Rows) error) error {
+	for _, id := range ids {
+		if err := checkText(id); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(ids, 10*chunk) {
+		from := a.dialect.Keyed(table, "t", "organization_id = "+quoted(a.org), "id", some, lock)
+		if err := query(ctx, a.tx, row, "SELECT "+columns+" FROM "+from); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var rewriteAssignment = " ON CONFLICT (organization_id, id) DO UPDATE SET " + assign("device_id", "service_id", "external_device_id", "sync_enabled", "sync_status", "last_sync", "base",

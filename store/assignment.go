@@ -85,9 +85,8 @@ func scanAssignments(org string, rows *sql.Rows) (assignments []tandem.Assignmen
 	return assignments, err
 }
 
-// scanLinked scans all rows of a query that selects assignmentRead and deviceRead.
-func scanLinked(org string, size int, rows *sql.Rows) ([]tandem.Linked, error) {
-	linked := make([]tandem.Linked, 0, size)
+// scanLinked adds all rows of a query that selects assignmentRead and deviceRead.
+func scanLinked(org string, linked []tandem.Linked, rows *sql.Rows) ([]tandem.Linked, error) {
 	a, d := assignmentScan{}, deviceScan{}
 	targets := append(a.targets(), d.targets()...)
 	err := each(rows, func() error {

@@ -49,7 +49,7 @@ func assignmentsAfter(ctx context.Context, tx bun.Conn, org, service, after stri
 	if err != nil {
 		return nil, err
 	}
-	return scanLinked(org, chunk, rows)
+	return scanLinked(org, nil, rows)
 }
 
 // forgetProject drops what was learnt of a project.

@@ -1,6 +1,12 @@
 package store
 
-import "github.com/uptrace/bun"
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/uptrace/bun"
+)
 
 // among gives the condition that a column is one of some values, which travel as one literal: a list of hundreds
 // would be parsed and planned value by value.
@@ -14,6 +20,22 @@ func (s *Store) among(column string, values []string) (bun.Safe, error) {
 		return bun.Safe(column + " = " + quoted(values[0])), nil
 	}
 	return bun.Safe(s.dialect.Among(column, values)), nil
+}
+
+// keyed runs a query over the rows whose column is one of some values: text is what precedes Dialect.Keyed, after follows it.
+func (s *Store) keyed(ctx context.Context, tx bun.Conn, text, table, alias, where, column string, values []string, after string) (*sql.Rows, error) {
+	for _, v := range values {
+		if err := checkText(v); err != nil {
+			return nil, err
+		}
+	}
+	values = slices.Compact(slices.Sorted(slices.Values(values)))
+	if len(s.hooks) == 0 { // a hook is to see the values
+		if rows, ok, err := s.dialect.ByKeys(ctx, tx.Conn, text+s.dialect.Keyed(table, alias, where, column, nil, false)+after, values); ok {
+			return rows, err
+		}
+	}
+	return tx.QueryContext(ctx, text+s.dialect.Keyed(table, alias, where, column, values, false)+after)
 }
 
 // inChunks calls fn with the condition that column is one of at most size values, until all have been asked about.

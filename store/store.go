@@ -25,6 +25,7 @@ type Store struct {
 	writer  *bun.DB
 	reader  *bun.DB
 	dialect Dialect
+	hooks   []bun.QueryHook
 }
 
 var _ tandem.Store = (*Store)(nil)
@@ -62,6 +63,14 @@ type Dialect interface {
 	Array(text []byte, kind string) string
 	// Among is the condition that a column is one of some values.
 	Among(column string, values []string) string
+	// Keyed is a FROM item: the rows of a table that meet a condition and whose column is one of some values, found value by
+	// value in the column's index whatever the planner believes about the table; locked when lock says so, in the order of
+	// the values. Where values is nil they are $1. Follow joins it with the rows of another table whose column equals ref.
+	Keyed(table, alias, where, column string, values []string, lock bool) string
+	Follow(table, alias, where, column, ref string) string
+	// ByKeys runs a query whose $1 are the values, the text being the same each time, so that its description is known
+	// and its rows come in binary; not ok where that is not offered.
+	ByKeys(ctx context.Context, conn *sql.Conn, text string, values []string) (rows *sql.Rows, ok bool, err error)
 	// Bytes is a literal.
 	Bytes(b []byte) string
 	// Error maps a driver's error; Repeat, Taken and Missing tell a conflict between transactions,

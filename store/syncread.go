@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,36 +12,35 @@ import (
 	"tandem"
 )
 
-// linkedFrom joins an assignment with its device.
-const linkedFrom = `SELECT ` + assignmentRead + `, ` + deviceRead + ` FROM device_service_assignments AS a
-	JOIN devices AS d ON d.organization_id = a.organization_id AND d.id = a.device_id
-	WHERE a.organization_id = ? AND a.service_id = ? AND ?`
-
 // LinkedByExternal gives the assignments of some remote ids, unlinked ones and those of tombstones too, in no order.
 func (s *Store) LinkedByExternal(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error) {
-	return s.linked(ctx, org, service, "a.external_device_id", externalIDs)
+	return s.linked(ctx, org, service, "external_device_id", externalIDs)
 }
 
 // LinkedByDevice gives the same for some devices.
 func (s *Store) LinkedByDevice(ctx context.Context, org, service string, deviceIDs []string) ([]tandem.Linked, error) {
-	return s.linked(ctx, org, service, "a.device_id", deviceIDs)
+	return s.linked(ctx, org, service, "device_id", deviceIDs)
 }
 
 func (s *Store) linked(ctx context.Context, org, service, column string, ids []string) (found []tandem.Linked, err error) {
+	if err := errors.Join(checkText(org), checkText(service)); err != nil {
+		return nil, s.fail("read linked devices", err)
+	}
+	found = make([]tandem.Linked, 0, len(ids))
+	own := "organization_id = " + quoted(org)
 	err = s.readKeyed(ctx, "read linked devices", org, func(tx bun.Conn) error {
-		return s.inChunks(column, ids, 2*chunk, func(list bun.Safe) error {
-			rows, err := tx.QueryContext(ctx, linkedFrom, org, service, list)
+		found = found[:0]
+		for some := range slices.Chunk(ids, 2*chunk) {
+			rows, err := s.keyed(ctx, tx, "SELECT "+assignmentRead+", "+deviceRead+" FROM ", "device_service_assignments", "a",
+				own+" AND service_id = "+quoted(service), column, some, s.dialect.Follow("devices", "d", own, "id", "a.device_id"))
 			if err != nil {
 				return err
 			}
-			some, err := scanLinked(org, min(len(ids), 2*chunk), rows)
-			if found == nil {
-				found = some
-			} else {
-				found = append(found, some...)
+			if found, err = scanLinked(org, found, rows); err != nil {
+				return err
 			}
-			return err
-		})
+		}
+		return nil
 	})
 	return found, err
 }
@@ -119,25 +119,29 @@ func (s *Store) Candidates(ctx context.Context, org, service string, probes []ta
 
 // candidateIDs gives the ids of devices that share a folded name or hardware id, sorted.
 func (s *Store) candidateIDs(ctx context.Context, tx bun.Conn, org string, names, hardwareIDs []string) (ids []string, err error) {
-	collect := func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}
+	own := "organization_id = " + quoted(org)
 	for _, look := range []struct {
-		text, column string
-		values       []string
+		table, id, where, column string
+		values                   []string
 	}{
-		{"SELECT device_id FROM device_hardware_ids WHERE organization_id = ? AND ?", "folded_id", hardwareIDs},
-		{"SELECT id FROM devices WHERE organization_id = ? AND ?", "name_folded", names},
-		{"SELECT id FROM devices WHERE organization_id = ? AND ? AND deleted_at IS NULL", "device_id_folded", names},
-		{"SELECT id FROM devices WHERE organization_id = ? AND ? AND deleted_at IS NOT NULL", "device_id_folded", names},
+		{"device_hardware_ids", "device_id", own, "folded_id", hardwareIDs},
+		{"devices", "id", own, "name_folded", names},
+		{"devices", "id", own + " AND deleted_at IS NULL", "device_id_folded", names},
+		{"devices", "id", own + " AND deleted_at IS NOT NULL", "device_id_folded", names},
 	} {
-		if err := s.inChunks(look.column, look.values, 2*chunk, func(list bun.Safe) error {
-			return query(ctx, tx, collect, look.text, org, list)
-		}); err != nil {
-			return nil, err
+		for some := range slices.Chunk(look.values, 2*chunk) {
+			rows, err := s.keyed(ctx, tx, "SELECT t."+look.id+" FROM ", look.table, "t", look.where, look.column, some, "")
+			if err != nil {
+				return nil, err
+			}
+			if err := each(rows, func() error {
+				var id string
+				err := rows.Scan(&id)
+				ids = append(ids, id)
+				return err
+			}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	slices.Sort(ids)

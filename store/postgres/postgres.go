@@ -16,6 +16,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"encoding/hex"
 	"errors"
@@ -23,7 +24,9 @@ import (
 	"io/fs"
 	"net"
 	"strconv"
+	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -58,6 +61,11 @@ func Open(ctx context.Context, url string, options ...store.Options) (*store.Sto
 		config.ConnConfig.RuntimeParams["application_name"] = "tandem"
 	}
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	if !strings.Contains(url, "default_query_exec_mode=") {
+		// Values are part of the text, so that each text is new: preparing it would cost a round trip and a place in
+		// the server's memory for nothing, and would tie it to a session, which a transaction pooler does not keep.
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
 	at := config.ConnConfig
 	d := &dialect{where: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database, role: true}
 	d.pool, err = pgxpool.NewWithConfig(ctx, config)
@@ -150,6 +158,32 @@ func (*dialect) Array(text []byte, kind string) string {
 // Among compares with one array literal.
 func (*dialect) Among(column string, values []string) string {
 	return column + " = ANY (" + store.Quoted(store.ArrayList(values)) + "::text[])"
+}
+
+// Keyed evaluates a subquery for each value, which OFFSET 0 keeps the planner from turning round: right after a first
+// import it takes every organization for empty, and would rather read all of it by another index.
+func (*dialect) Keyed(table, alias, where, column string, values []string, lock bool) string {
+	keys := "$1::text[]"
+	if values != nil {
+		keys = store.Quoted(store.ArrayList(values)) + "::text[]"
+	}
+	locked := ""
+	if lock {
+		locked = " FOR NO KEY UPDATE"
+	}
+	return "unnest(" + keys + ") AS k (key) CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + where + " AND " + column + " = k.key OFFSET 0" +
+		locked + ") AS " + alias
+}
+
+// Follow does the same with each row.
+func (*dialect) Follow(table, alias, where, column, ref string) string {
+	return " CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + where + " AND " + column + " = " + ref + " OFFSET 0) AS " + alias
+}
+
+// ByKeys has the text described once for each connection; it is not prepared on the server, for a pooler's sake.
+func (*dialect) ByKeys(ctx context.Context, conn *sql.Conn, text string, values []string) (*sql.Rows, bool, error) {
+	rows, err := conn.QueryContext(ctx, text, pgx.QueryExecModeCacheDescribe, values)
+	return rows, true, err
 }
 
 // Bytes is a bytea literal.

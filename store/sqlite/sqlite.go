@@ -69,7 +69,7 @@ func OpenForMigration(ctx context.Context, path string) (*store.Store, error) {
 func source(path string, reading bool) string {
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"page_size(8192)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16000)", "temp_store(2)"}}
 	if reading {
-		query["_pragma"] = append(query["_pragma"], "query_only(1)")
+		query["_pragma"] = append(query["_pragma"], "query_only(1)", "mmap_size(268435456)")
 	} else {
 		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)")
 	}
@@ -117,6 +117,21 @@ func (*dialect) Array(text []byte, _ string) string { return store.Quoted(string
 // Among reads the values from a JSON array.
 func (*dialect) Among(column string, values []string) string {
 	return column + " IN (SELECT value FROM json_each(" + store.Quoted(store.JSONList(values)) + "))"
+}
+
+// Keyed looks the values of a JSON array up.
+func (d *dialect) Keyed(table, alias, where, column string, values []string, _ bool) string {
+	return "(SELECT * FROM " + table + " WHERE " + where + " AND " + d.Among(column, values) + ") AS " + alias
+}
+
+// Follow is a join.
+func (*dialect) Follow(table, alias, where, column, ref string) string {
+	return " JOIN (SELECT * FROM " + table + " WHERE " + where + ") AS " + alias + " ON " + alias + "." + column + " = " + ref
+}
+
+// ByKeys is not offered: there is no = ANY.
+func (*dialect) ByKeys(context.Context, *sql.Conn, string, []string) (*sql.Rows, bool, error) {
+	return nil, false, nil
 }
 
 // Bytes is a blob literal.
