@@ -84,6 +84,9 @@ func (r *run) decide(l tandem.Linked, rd reading, open []tandem.Conflict, hold m
 	} else if l.Assignment.LastSync != nil {
 		sides.RemoteUnchangedAt = *l.Assignment.LastSync
 	}
+	if at := l.Assignment.StateReadAt; at != nil && r.details.StateLeft > 0 && rd.state && at.Before(sides.RemoteUnchangedAt) {
+		sides.RemoteUnchangedAt = *at // no listing shows the state: it was seen when its turn came
+	}
 	if w := l.Assignment.WrittenAt; w != nil && r.now().Sub(*w) < r.e.settleWindow() {
 		sides.WrittenOver = l.Assignment.WrittenOver
 	}

@@ -91,7 +91,9 @@ func TestS25TwoServices(t *testing.T) {
 }
 
 // config2 takes what the service says.
-func config2(c *tandem.ServiceConfig) { c.FieldStrategies = map[string]tandem.Strategy{"name": tandem.RemoteWins} }
+func config2(c *tandem.ServiceConfig) {
+	c.FieldStrategies = map[string]tandem.Strategy{"name": tandem.RemoteWins}
+}
 
 // TestS25Toggling: somebody who merely changes their mind, on either side or with other values, is not paused.
 func TestS25Toggling(t *testing.T) {

@@ -33,6 +33,9 @@ func (r *run) meet(ctx context.Context, w *work, fresh []reading, open map[strin
 		before, was := kept[rd.device.ID]
 		switch {
 		case was && before.Ignored:
+			if p := r.close(&piece{}, open[rd.device.ID], tandem.ConflictIgnored, "the remote device is ignored"); len(p.changes.PutConflicts) > 0 {
+				list = append(list, p)
+			}
 			r.quiet(1)
 			continue
 		case rd.device.Problem != nil:
