@@ -34,7 +34,7 @@ type pages struct {
 
 func (r *run) startListing(ctx context.Context) *pages {
 	ctx, stop := context.WithCancel(ctx)
-	p := &pages{out: make(chan tandem.RemotePage, 4), stop: stop}
+	p := &pages{out: make(chan tandem.RemotePage, 12), stop: stop}
 	query := tandem.RemoteListing{StatePath: r.state.listingPath()}
 	go func() {
 		defer close(p.out)
