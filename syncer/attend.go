@@ -19,12 +19,21 @@ const tries = 3
 // budget keeps, so that a device that waits for the database leaves its place at the remote to another.
 func (r *run) workers() int { return max(1, r.service.Config.Concurrency) * 3 / 2 }
 
+// turn says which devices an attendance is for.
+type turn uint8
+
+const (
+	anyButNames  turn = iota // those with a new name wait for theirs (S27)
+	names                    // their turn
+	withoutNames             // the new name was refused: what else there is goes without it
+)
+
 // attendAll reads afresh, merges and writes every device that has something for the remote.
 func (r *run) attendAll(ctx context.Context, w *work) error {
-	return r.attendSpool(ctx, w, &w.attend, "writing", false)
+	return r.attendSpool(ctx, w, &w.attend, "writing", anyButNames)
 }
 
-func (r *run) attendSpool(ctx context.Context, w *work, from *spool[task], phase string, rename bool) error {
+func (r *run) attendSpool(ctx context.Context, w *work, from *spool[task], phase string, turn turn) error {
 	if from.count == 0 {
 		return nil
 	}
@@ -47,7 +56,7 @@ func (r *run) attendSpool(ctx context.Context, w *work, from *spool[task], phase
 			for _, l := range linked {
 				if err := give(func() error {
 					defer r.advance(1)
-					return r.attend(ctx, w, c, l, counted[l.Device.ID], rename)
+					return r.attend(ctx, w, c, l, counted[l.Device.ID], turn)
 				}); err != nil {
 					return err
 				}
@@ -77,7 +86,7 @@ func (r *run) inParallel(ctx context.Context, feed func(ctx context.Context, c *
 }
 
 // attend reads one device afresh, merges it, applies what is for here and writes what is for there (S23).
-func (r *run) attend(ctx context.Context, w *work, c *committer, l tandem.Linked, counted, rename bool) error {
+func (r *run) attend(ctx context.Context, w *work, c *committer, l tandem.Linked, counted bool, turn turn) error {
 	if l.Assignment.Status == tandem.SyncUnlinked || !l.Assignment.SyncEnabled || r.frozenByIntent(l.Device.ID) {
 		return nil
 	}
@@ -85,7 +94,7 @@ func (r *run) attend(ctx context.Context, w *work, c *committer, l tandem.Linked
 		return r.tombstone(w, &l)
 	}
 	for try := 1; ; try++ {
-		err := r.attendOnce(ctx, w, c, &l, counted, rename)
+		err := r.attendOnce(ctx, w, c, &l, counted, turn)
 		switch {
 		case err == nil:
 			return nil
@@ -152,7 +161,7 @@ func breakerOpen(err error) bool {
 }
 
 // attendOnce is one fresh read, one merge and at most one write.
-func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.Linked, counted, rename bool) error {
+func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.Linked, counted bool, turn turn) error {
 	rd, err := r.readDevice(ctx, l)
 	if tandem.Is(err, tandem.NotFound) {
 		return r.vanished(ctx, w, c, *l, counted)
@@ -172,7 +181,13 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 		return err
 	}
 	d := &list[0]
-	if !rename && r.dry == nil && slices.ContainsFunc(d.send, func(e merge.Edit) bool { return e.Path == "name" }) {
+	isName := func(e merge.Edit) bool { return e.Path == "name" }
+	switch named := slices.ContainsFunc(d.send, isName); {
+	case turn == withoutNames:
+		if d.send = slices.DeleteFunc(slices.Clone(d.send), isName); len(d.send) == 0 {
+			return nil
+		}
+	case turn == anyButNames && named && r.dry == nil:
 		return w.toRename(task{DeviceID: l.Device.ID, Counted: counted})
 	}
 	p, err := r.piece(d)

@@ -260,7 +260,7 @@ func (r *run) overridden(after *writeResult) []merge.Conflict {
 		if base.Remote.Known.Has(f) {
 			kind = tandem.ConcurrentModification
 			was, _ = merge.Value(base.Remote, c.Path)
-			if same(c.Path, was, there) {
+			if same(c.Path, was, there) || same(c.Path, was, decode(c.After)) { // or a settlement beside this run has agreed on it
 				continue
 			}
 			was, _ = merge.Value(base.Local, c.Path)

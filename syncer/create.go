@@ -340,7 +340,7 @@ func (r *run) created(ctx context.Context, w *work, c *committer, d tandem.Devic
 	if err != nil || len(linked) == 0 {
 		return err
 	}
-	return r.attend(ctx, w, c, linked[0], true, false)
+	return r.attend(ctx, w, c, linked[0], true, anyButNames)
 }
 
 // createdPiece makes the piece of a confirmed create; more says that an update must follow.

@@ -348,5 +348,5 @@ func (r *run) recoverRecreate(ctx context.Context, w *work, c *committer, d tand
 	if err != nil || len(linked) == 0 {
 		return err
 	}
-	return r.attend(ctx, w, c, linked[0], true, false)
+	return r.attend(ctx, w, c, linked[0], true, anyButNames)
 }

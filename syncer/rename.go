@@ -22,7 +22,7 @@ func (r *run) renames(ctx context.Context, w *work) error {
 	if r.dry != nil {
 		return nil
 	}
-	if err := r.attendSpool(ctx, w, &w.renamed, "renaming", true); err != nil {
+	if err := r.attendSpool(ctx, w, &w.renamed, "renaming", names); err != nil {
 		return err
 	}
 	for before := -1; w.taken.count > 0 && w.taken.count != before; {
@@ -39,7 +39,7 @@ func (r *run) renames(ctx context.Context, w *work) error {
 			return nil
 		})
 		if err == nil {
-			err = r.attendSpool(ctx, w, &again, "renaming", true)
+			err = r.attendSpool(ctx, w, &again, "renaming", names)
 		}
 		if closeErr := errors.Join(round.close(), again.close()); err != nil || closeErr != nil {
 			return errors.Join(err, closeErr)
@@ -189,6 +189,14 @@ func (r *run) refusedNames(ctx context.Context, w *work) error {
 					return err
 				}
 				continue
+			}
+			if t.Error == "" && len(linked) > 0 { // what else is new of the device goes without the name
+				if err := r.attend(ctx, w, c, linked[0], true, withoutNames); err != nil {
+					return err
+				}
+				if linked, err = r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{t.DeviceID}); err != nil {
+					return err
+				}
 			}
 			for i := range linked {
 				c := about(&linked[i])
