@@ -97,6 +97,10 @@ func (r *run) conclude(ctx context.Context, w *work, c *committer, after writeRe
 			return errMoved // the intent stays; the next run settles it
 		}
 		after.linked = again[0]
+		// What moved may be a conflict that someone settled meanwhile.
+		if after.open, err = r.e.openOf(quiet, r.org, r.service.ID, &after.linked); err != nil {
+			return err
+		}
 	}
 }
 
