@@ -232,9 +232,8 @@ func dieAndGoOn(t *testing.T, story crash, n int, sides map[string]string, done 
 	w.sync(tandem.OpBidirectional)
 	w.equal(w.sides(), sides)
 	w.equal(w.done(), done)
+	w.advance(2 * time.Hour) // a dead settlement looks alive for an hour
 	w.quietButForConflicts()
-	w.advance(2 * time.Hour)
-	w.sync(tandem.OpBidirectional)
 	rows, _, err := w.store.Runs(w.ctx, w.org, tandem.RunFilter{ServiceID: w.service.ID})
 	w.must(err)
 	for _, run := range rows {
