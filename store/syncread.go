@@ -28,11 +28,15 @@ func (s *Store) linked(ctx context.Context, org, service, column string, ids []s
 	}
 	found = make([]tandem.Linked, 0, len(ids))
 	own := "organization_id = " + quoted(org)
+	first, last := own+" AND service_id = "+quoted(service), ""
+	if column == "device_id" { // its index has the service last: before it, a condition that another index begins with
+		first, last = own, " WHERE a.service_id = "+quoted(service)
+	}
 	err = s.readKeyed(ctx, "read linked devices", org, func(tx bun.Conn) error {
 		found = found[:0]
 		for some := range slices.Chunk(ids, 2*chunk) {
 			rows, err := s.keyed(ctx, tx, "SELECT "+assignmentRead+", "+deviceRead+" FROM ", "device_service_assignments", "a",
-				own+" AND service_id = "+quoted(service), column, some, s.dialect.Follow("devices", "d", own, "id", "a.device_id"))
+				first, column, some, s.dialect.Follow("devices", "d", own, "id", "a.device_id")+last)
 			if err != nil {
 				return err
 			}
@@ -88,8 +92,9 @@ func (s *Store) countRows(ctx context.Context, op, org, text string, args ...any
 
 // LocalOnly walks live devices without any assignment on the service, by device id after the given one.
 func (s *Store) LocalOnly(ctx context.Context, org, service, after string, limit int) ([]tandem.Device, error) {
-	return s.findDevices(ctx, "walk devices that are not linked", org, `d.id > ? AND d.deleted_at IS NULL AND NOT EXISTS (
-		SELECT 1 FROM device_service_assignments AS a WHERE a.organization_id = d.organization_id AND a.device_id = d.id AND a.service_id = ?)
+	return s.findDevices(ctx, "walk devices that are not linked", org, `d.id > ? AND d.deleted_at IS NULL AND (
+		SELECT 1 FROM device_service_assignments AS a WHERE a.organization_id = d.organization_id AND a.device_id = d.id
+			AND a.service_id || '' = ? LIMIT 1) IS NULL -- as Devices has it
 		ORDER BY d.id LIMIT ?`, after, service, limit)
 }
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -133,7 +135,11 @@ func (w word) decode(v any) error {
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(w)))
 	decoder.UseNumber()
-	if err := decoder.Decode(v); err != nil {
+	err := decoder.Decode(v)
+	if _, more := decoder.Token(); err == nil && !errors.Is(more, io.EOF) {
+		err = errors.New("something follows the value")
+	}
+	if err != nil {
 		return tandem.Errorf(tandem.Corrupt, "", "", "a stored value is damaged: %w", err).
 			WithHint("restore a backup, or run `tandem doctor`")
 	}

@@ -104,6 +104,12 @@ func (d *dialect) chooseRole(ctx context.Context, db *bun.DB) error {
 		FROM pg_roles AS r, pg_class AS c WHERE r.rolname = current_user AND c.oid = to_regclass('devices')), TRUE)`).Scan(&d.role)
 }
 
+// byKey has the planner go from the keys to the rows: no table is read for a join, and a row visited costs more than
+// any number of look-ups in an index. Otherwise statistics that lag behind a first import make it believe that an
+// organization is nearly empty, and join by reading all of it once for each batch, or even for each key.
+const byKey = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off" +
+	"; SET LOCAL enable_material = off; SET LOCAL cpu_tuple_cost = 1; SET LOCAL random_page_cost = 0.01"
+
 // Begin opens a transaction as one organization, in one round trip.
 func (d *dialect) Begin(org string, mode store.Mode) string {
 	text := "BEGIN"
@@ -115,7 +121,7 @@ func (d *dialect) Begin(org string, mode store.Mode) string {
 	}
 	text += "; SET LOCAL tandem.organization_id = " + store.Quoted(org)
 	if mode != store.Reading {
-		text += "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+		text += byKey
 	}
 	return text
 }
