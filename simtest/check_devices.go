@@ -96,7 +96,7 @@ func creations(v *view) (wrong []string) {
 		if d.external == "" && !d.deleted && v.createRemote && v.direction != tandem.Import && !ambiguous["any"] {
 			wrong = append(wrong, v.say(id)+" is not there")
 		}
-		if d.external == "" || v.direction != tandem.Import {
+		if d.external == "" || v.direction != tandem.Import || v.decided(id) {
 			continue
 		}
 		for _, m := range v.by[key(tandem.RemoteSide, d.external)] {
@@ -129,7 +129,7 @@ func deletions(v *view) (wrong []string) {
 		_, there := v.remote[d.external]
 		switch {
 		case d.external == "" || v.frozen(id) || v.decided(id):
-		case d.deleted && d.linked():
+		case d.deleted && d.linked() && !(v.direction == tandem.Import && v.deleteRemote): // an import cannot delete there
 			wrong = append(wrong, v.say(id)+" is deleted here and still linked")
 		case byPerson && there && v.deleteRemote && v.direction != tandem.Import:
 			wrong = append(wrong, v.say(id)+" was deleted here and is still there, without a conflict")
