@@ -41,8 +41,8 @@ help: ## Show this
 ##@ Deeper tests
 
 .PHONY: simtest
-simtest: test-deps ## Whole-system runs with faults and kills, SEEDS of them (1000); one again: make simtest SEED=42
-	$(GO) test -timeout 0 ./simtest -args $(if $(SEED),-seed $(SEED) -story,-seeds $(SEEDS)) $(ARGS)
+simtest: test-deps ## Whole-system runs with faults and kills: SEEDS of them (1000) on SQLite, a sixth on PostgreSQL; one again: SEED=42
+	$(GO) test -timeout 0 -run 'TestSeeds' ./simtest $(if $(SEED),-seed=$(SEED) -story -v,-seeds=$(SEEDS)) $(ARGS)
 
 .PHONY: test-golioth
 test-golioth: ## The client's contract against the real Golioth (TANDEM_GOLIOTH_KEY, TANDEM_GOLIOTH_PROJECT); cleans up after itself
