@@ -11,7 +11,8 @@
 //
 // # Values
 //
-// Statements carry their values inline, quoted by one function (bulk.text), which refuses what a
+// Rows are collected by column (bulk) and travel as parameters of a prepared statement on SQLite, as one array literal
+// for each column on PostgreSQL. Other values are part of the text, quoted by one function. Both refuse what a
 // database would cut off or reject: a NUL, or bytes that are not UTF-8. Times are UTC in microseconds.
 // JSON is kept as text, so that evidence (entries, plans) reads back byte by byte. What is compared
 // without regard to case is stored folded (fold), so that both databases agree about every alphabet.
