@@ -292,8 +292,9 @@ func (r *run) findOurs(ctx context.Context, create *tandem.NewRemoteDevice) (*ta
 		if err != nil {
 			return nil, err
 		}
-		for i := range page.Devices {
-			return &page.Devices[i], nil
+		for _, d := range page.Devices {
+			found, err := entire(d, nil)
+			return &found, err
 		}
 	}
 	return nil, nil

@@ -74,7 +74,7 @@ func (e *Engine) reverting(ctx context.Context, org, runID, by string, report Re
 func (r *run) undo(ctx context.Context, runID string) error {
 	r.enter("contacting", 0)
 	var err error
-	if r.remote, err = r.e.Connect(ctx, r.service); err != nil {
+	if r.remote, err = r.e.connect(ctx, r.service); err != nil {
 		return err
 	}
 	if _, err := r.identifyProject(ctx); err != nil {

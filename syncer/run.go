@@ -341,7 +341,7 @@ func (r *run) performDevices(ctx context.Context, w *work) error {
 func (r *run) contact(ctx context.Context) error {
 	r.enter("contacting", 0)
 	var err error
-	if r.remote, err = r.e.Connect(ctx, r.service); err != nil {
+	if r.remote, err = r.e.connect(ctx, r.service); err != nil {
 		return err
 	}
 	if err := r.lookAhead(ctx); err != nil {

@@ -37,7 +37,7 @@ func (e *Engine) session(ctx context.Context, org, serviceID string, req Request
 	if !service.IsActive {
 		return nil, tandem.Errorf(tandem.Invalid, "connect", service.Name, "the service is disabled").WithHint("enable it first")
 	}
-	if r.remote, err = e.Connect(ctx, service); err != nil {
+	if r.remote, err = e.connect(ctx, service); err != nil {
 		return nil, err
 	}
 	_, err = r.identifyProject(ctx)

@@ -253,9 +253,6 @@ func (r *run) readDevice(ctx context.Context, l *tandem.Linked) (reading, error)
 	if err != nil {
 		return reading{}, err
 	}
-	if rd.Problem != nil {
-		return reading{}, rd.Problem
-	}
 	out := r.read(rd, r.now())
 	if r.state.metadata == "" || !(r.state.inListing || len(r.req.DeviceIDs) > 0 ||
 		!merge.Equal(asAny(l.Device.Metadata), asAny(l.Assignment.Base.Local.Metadata))) {
