@@ -44,8 +44,8 @@ const assignmentRead = `a.id, a.device_id, a.service_id, a.external_device_id, a
 // assignmentScan is where a row is scanned to before it becomes an assignment.
 type assignmentScan struct {
 	id, deviceID, serviceID, externalID, status, base, drift, failure, writtenOver word
-	enabled                                                                        sql.NullBool // NULL in an outer join
-	retries, version                                                               sql.NullInt64
+	enabled                                                                        bool
+	retries, version                                                               int64
 	lastSync, stateReadAt, remoteUpdatedAt, writtenAt, createdAt, updatedAt        stamp
 }
 
@@ -58,9 +58,9 @@ func (r *assignmentScan) targets() []any {
 // assignment makes the assignment that was scanned.
 func (r *assignmentScan) assignment(org string, a *tandem.Assignment) error {
 	a.ID, a.OrganizationID, a.DeviceID, a.ServiceID = string(r.id), org, string(r.deviceID), string(r.serviceID)
-	a.ExternalDeviceID, a.SyncEnabled, a.Status = string(r.externalID), r.enabled.Bool, tandem.SyncStatus(r.status)
+	a.ExternalDeviceID, a.SyncEnabled, a.Status = string(r.externalID), r.enabled, tandem.SyncStatus(r.status)
 	a.LastSync, a.StateReadAt, a.RemoteUpdatedAt, a.WrittenAt = r.lastSync.ptr(), r.stateReadAt.ptr(), r.remoteUpdatedAt.ptr(), r.writtenAt.ptr()
-	a.Error, a.Retries, a.Version = string(r.failure), int(r.retries.Int64), r.version.Int64
+	a.Error, a.Retries, a.Version = string(r.failure), int(r.retries), r.version
 	a.CreatedAt, a.UpdatedAt = r.createdAt.Time, r.updatedAt.Time
 	if err := decodeBase(r.base, &a.Base); err != nil {
 		return err

@@ -63,6 +63,8 @@ type Dialect interface {
 	Array(text []byte, kind string) string
 	// Among is the condition that a column is one of some values.
 	Among(column string, values []string) string
+	// Indexed follows a table's name where the planner without statistics takes a worse index than this one; empty for PostgreSQL.
+	Indexed(index string) string
 	// Keyed is a FROM item: the rows of a table that meet a condition and whose column is one of some values, found value by
 	// value in the column's index whatever the planner believes about the table; locked when lock says so, in the order of
 	// the values. Where values is nil they are $1. Follow joins it with the rows of another table whose column equals ref.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -110,14 +111,20 @@ func (s *Store) Candidates(ctx context.Context, org, service string, probes []ta
 			hardwareIDs = append(hardwareIDs, fold(id))
 		}
 	}
+	if err := errors.Join(checkText(org), checkText(service)); err != nil {
+		return nil, s.fail("find candidates", err)
+	}
 	err = s.readKeyed(ctx, "find candidates", org, func(tx bun.Conn) error {
 		ids, err := s.candidateIDs(ctx, tx, org, names, hardwareIDs)
 		if err != nil {
 			return err
 		}
-		return s.inChunks("d.id", ids, 2*chunk, func(list bun.Safe) error {
-			return s.candidates(ctx, tx, org, service, list, &found)
-		})
+		for some := range slices.Chunk(ids, 2*chunk) {
+			if err := s.candidates(ctx, tx, org, service, some, &found); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return found, err
 }
@@ -153,28 +160,33 @@ func (s *Store) candidateIDs(ctx context.Context, tx bun.Conn, org string, names
 	return slices.Compact(ids), nil
 }
 
-func (s *Store) candidates(ctx context.Context, tx bun.Conn, org, service string, ids bun.Safe, found *[]tandem.Candidate) error {
-	a, d := assignmentScan{}, deviceScan{}
-	targets := append(a.targets(), d.targets()...)
-	return query(ctx, tx, func(rows *sql.Rows) error {
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		c := tandem.Candidate{}
-		if err := d.device(org, &c.Device); err != nil {
-			return err
-		}
-		if a.id != "" {
-			c.Assignment = &tandem.Assignment{}
-			if err := a.assignment(org, c.Assignment); err != nil {
-				return err
-			}
-		}
-		*found = append(*found, c)
-		return nil
-	}, "SELECT "+assignmentRead+", "+deviceRead+` FROM devices AS d LEFT JOIN device_service_assignments AS a
-		ON a.organization_id = d.organization_id AND a.device_id = d.id AND a.service_id = ?
-		WHERE d.organization_id = ? AND ? ORDER BY d.id`, service, org, ids)
+// candidates reads devices, and then their assignments: in one query, the join would rest on statistics.
+func (s *Store) candidates(ctx context.Context, tx bun.Conn, org, service string, ids []string, found *[]tandem.Candidate) error {
+	own := "organization_id = " + quoted(org)
+	rows, err := s.keyed(ctx, tx, "SELECT "+deviceRead+" FROM ", "devices", "d", own, "id", ids, " ORDER BY d.id")
+	if err != nil {
+		return err
+	}
+	devices, err := scanDevices(org, rows)
+	if err != nil {
+		return err
+	}
+	rows, err = s.keyed(ctx, tx, "SELECT "+assignmentRead+" FROM ", "device_service_assignments", "a", own, "device_id", ids, " WHERE a.service_id = "+quoted(service))
+	if err != nil {
+		return err
+	}
+	assignments, err := scanAssignments(org, rows)
+	if err != nil {
+		return err
+	}
+	linked := make(map[string]*tandem.Assignment, len(assignments))
+	for i := range assignments {
+		linked[assignments[i].DeviceID] = &assignments[i]
+	}
+	for i := range devices {
+		*found = append(*found, tandem.Candidate{Device: devices[i], Assignment: linked[devices[i].ID]})
+	}
+	return nil
 }
 
 // Intents gives the service's open intents, oldest first.
@@ -258,18 +270,27 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 // RecentChanges gives the newest done create and update entries of the devices over all services, newest first,
 // at most perDevice for each device, path and side.
 func (s *Store) RecentChanges(ctx context.Context, org string, deviceIDs []string, perDevice int) (found []tandem.Entry, err error) {
+	ids := slices.Compact(slices.Sorted(slices.Values(deviceIDs)))
+	for _, text := range append([]string{org}, ids...) {
+		if err := checkText(text); err != nil {
+			return nil, s.fail("read recent changes", err)
+		}
+	}
 	err = s.readKeyed(ctx, "read recent changes", org, func(tx bun.Conn) error {
-		return s.inChunks("device_id", deviceIDs, 2*chunk, func(list bun.Safe) error {
-			some, err := scanEntries(ctx, tx, org, `SELECT `+entryRead+` FROM (
-				SELECT *, ROW_NUMBER() OVER (PARTITION BY device_id, field, side ORDER BY created_at DESC, id DESC) AS place
-				FROM golioth_sync_log_entries
-				WHERE organization_id = ? AND ? AND device_id IS NOT NULL AND outcome = 'done' AND action IN ('create', 'update')
-			) AS e WHERE e.place <= ? ORDER BY e.created_at DESC, e.id DESC`, org, list, perDevice)
-			found = append(found, some...)
-			return err
-		})
+		for some := range slices.Chunk(ids, 2*chunk) {
+			from := s.dialect.Keyed("golioth_sync_log_entries", "t", "organization_id = "+quoted(org), "device_id", some, false)
+			entries, err := scanEntries(ctx, tx, org, `SELECT `+entryRead+` FROM (
+				SELECT t.*, ROW_NUMBER() OVER (PARTITION BY t.device_id, t.field, t.side ORDER BY t.created_at DESC, t.id DESC) AS place
+				FROM `+from+` WHERE t.outcome = 'done' AND t.action IN ('create', 'update')
+			) AS e WHERE e.place <= `+strconv.Itoa(perDevice)+` ORDER BY e.created_at DESC, e.id DESC`)
+			if err != nil {
+				return err
+			}
+			found = append(found, entries...)
+		}
+		return nil
 	})
-	if len(deviceIDs) > 2*chunk {
+	if len(ids) > 2*chunk {
 		slices.SortStableFunc(found, func(a, b tandem.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	}
 	return found, err

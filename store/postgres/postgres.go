@@ -166,6 +166,9 @@ func (*dialect) Among(column string, values []string) string {
 	return column + " = ANY (" + store.Quoted(store.ArrayList(values)) + "::text[])"
 }
 
+// Indexed is the planner's own choice.
+func (*dialect) Indexed(string) string { return "" }
+
 // Keyed evaluates a subquery for each value, which OFFSET 0 keeps the planner from turning round: right after a first
 // import it takes every organization for empty, and would rather read all of it by another index.
 func (*dialect) Keyed(table, alias, where, column string, values []string, lock bool) string {

@@ -280,7 +280,7 @@ CREATE TABLE golioth_sync_log_entries (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, run_id, created_at, id)
 );
-CREATE INDEX golioth_sync_log_entries_device ON golioth_sync_log_entries (organization_id, device_id, created_at, id) WHERE device_id IS NOT NULL;
+CREATE INDEX golioth_sync_log_entries_device ON golioth_sync_log_entries (organization_id, device_id, created_at, id);
 CREATE INDEX golioth_sync_log_entries_undone ON golioth_sync_log_entries (organization_id, run_id, outcome, created_at, id) WHERE outcome <> 'done';
 CREATE INDEX golioth_sync_log_entries_removals ON golioth_sync_log_entries (organization_id, service_id, created_at)
     WHERE outcome = 'done' AND action IN ('delete', 'unlink', 'recreate');
