@@ -152,7 +152,7 @@ func (r *run) undoOne(ctx context.Context, w *work, c *committer, was *tandem.Ch
 	return r.cannotUndo(ctx, was, err)
 }
 
-// undoTarget loads the pair that an entry is about.
+// undoTarget loads the pair that an entry is about: the same device here with the same one there.
 func (r *run) undoTarget(ctx context.Context, was *tandem.Change) (*tandem.Linked, error) {
 	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{was.DeviceID})
 	if err != nil {
@@ -161,7 +161,13 @@ func (r *run) undoTarget(ctx context.Context, was *tandem.Change) (*tandem.Linke
 	if len(linked) == 0 {
 		return nil, tandem.Errorf(tandem.NotFound, "revert", was.DeviceName, "the device is not on this service any more")
 	}
-	return &linked[0], nil
+	l := &linked[0]
+	hereAlone := was.Side == tandem.LocalSide && was.Action == tandem.ActUpdate
+	if now := l.Assignment.ExternalDeviceID; !hereAlone && was.ExternalDeviceID != "" && was.ExternalDeviceID != now {
+		return nil, tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is linked to another device there since: to %s, and the run was about %s", now, was.ExternalDeviceID).
+			WithHint("do by hand what you still want undone")
+	}
+	return l, nil
 }
 
 // cannotUndo names what is left as it is.
