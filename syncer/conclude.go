@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"tandem"
@@ -173,7 +174,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	now := r.now()
 	a.UpdatedAt, a.Error, a.Retries = now, "", 0
 	if done > 0 {
-		a.LastSync, a.WrittenAt, a.WrittenOver = &now, &now, over
+		a.LastSync, a.WrittenAt, a.WrittenOver = &now, &now, r.writtenOver(&l.Assignment, over)
 		a.RemoteUpdatedAt = &after.reply.device.UpdatedAt
 		p.counts.Remote.Updated++
 	}
@@ -196,6 +197,25 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// writtenOver gives the values that stand to be read for a while yet (S6): those that this write replaced,
+// and those of one just before it.
+func (r *run) writtenOver(before *tandem.Assignment, now map[tandem.Path]any) map[tandem.Path]any {
+	if !r.justWrote(before) {
+		return now
+	}
+	all := maps.Clone(before.WrittenOver)
+	if all == nil {
+		return now
+	}
+	maps.Copy(all, now)
+	return all
+}
+
+// justWrote reports whether our last write of a device is so young that its old values may still be read (S6).
+func (r *run) justWrote(a *tandem.Assignment) bool {
+	return a.WrittenAt != nil && r.now().Sub(*a.WrittenAt) < r.e.settleWindow()
 }
 
 // moveBase moves the base of a confirmed change: a scalar or leaf to what was sent; a set by element,

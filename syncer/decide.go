@@ -87,7 +87,7 @@ func (r *run) decide(l tandem.Linked, rd reading, open []tandem.Conflict, hold m
 	if at := l.Assignment.StateReadAt; at != nil && r.details.StateLeft > 0 && rd.state && at.Before(sides.RemoteUnchangedAt) {
 		sides.RemoteUnchangedAt = *at // no listing shows the state: it was seen when its turn came
 	}
-	if w := l.Assignment.WrittenAt; w != nil && r.now().Sub(*w) < r.e.settleWindow() {
+	if r.justWrote(&l.Assignment) {
 		sides.WrittenOver = l.Assignment.WrittenOver
 	}
 	d.result = merge.Device(sides, r.policy)
