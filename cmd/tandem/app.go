@@ -54,7 +54,7 @@ func (a *app) exit(err error) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &usage):
-		a.out.fail("usage", usage.message, usage.hint, usage)
+		a.out.fail("usage", usage.message, usage.hint)
 		return exitUsage
 	}
 	var e *tandem.Error
@@ -62,10 +62,10 @@ func (a *app) exit(err error) int {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("stopped")
 		}
-		a.out.fail(string(tandem.Internal), err.Error(), "", err)
+		a.out.fail(string(tandem.Internal), err.Error(), "")
 		return exitFailed
 	}
-	a.out.fail(string(e.Code), strings.TrimSuffix(e.Error(), "; "+e.Hint), e.Hint, err)
+	a.out.fail(string(e.Code), strings.TrimSuffix(e.Error(), "; "+e.Hint), e.Hint)
 	switch e.Code {
 	case tandem.Blocked:
 		return exitBlocked
@@ -139,6 +139,9 @@ func (a *app) openStore(ctx context.Context, whatever bool) (*store.Store, error
 	switch {
 	case strings.HasPrefix(url, "sqlite:"):
 		path := sqlitePath(url)
+		if path == "" {
+			return nil, &usageError{"--database-url names no file", "for example --database-url sqlite:tandem.db"}
+		}
 		stat, err := os.Stat(path)
 		fresh := errors.Is(err, os.ErrNotExist) || err == nil && stat.Size() == 0
 		return sqlite.Open(ctx, path, store.Options{AutoMigrate: fresh && !whatever, AnySchema: whatever})

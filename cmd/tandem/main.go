@@ -124,35 +124,16 @@ func (m *Main) Run(ctx context.Context) (code int) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(m.Stderr, "tandem: %s\nRun `tandem %s--help` for its usage.\n", err, commandOf(args))
-		return exitUsage
+		return m.misused(args, err)
 	}
 	ctx, stop := m.signals(ctx)
 	defer stop()
 	a := newApp(m, &cli.Globals)
+	if err := blank(parsed); err != nil {
+		return a.exit(err)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return a.exit(parsed.Run(a))
-}
-
-// commandOf gives the words of the command line that name a command, each with a space after it.
-func commandOf(args []string) string {
-	var b strings.Builder
-	for _, arg := range args[:min(len(args), 2)] {
-		if strings.HasPrefix(arg, "-") || strings.ContainsFunc(arg, func(r rune) bool { return r < 'a' || r > 'z' }) {
-			break
-		}
-		b.WriteString(arg + " ")
-	}
-	switch word, rest, _ := strings.Cut(strings.TrimSpace(b.String()), " "); word {
-	case "sync", "doctor", "backup", "restore", "demo", "simulator", "version":
-		return word + " "
-	case "org", "service", "device", "remote", "runs", "conflicts", "migrate", "secret":
-		if rest != "" {
-			return word + " " + rest + " "
-		}
-		return word + " "
-	}
-	return ""
 }
 
 // environment gives every visible flag its TANDEM_ variable. The command line goes first.

@@ -84,19 +84,20 @@ func (o *output) value(v any) error {
 	return nil
 }
 
+// failure is an error as JSON.
+type failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
 // fail writes an error: a line on standard error, and with --json an object on standard output too.
-func (o *output) fail(code, message, hint string, cause error) {
-	_ = cause
+func (o *output) fail(code, message, hint string) {
 	_, _ = fmt.Fprintln(o.err, o.paint(text.FgRed, "tandem: ")+clean(message))
 	if hint != "" {
 		_, _ = fmt.Fprintln(o.err, "  → "+clean(hint))
 	}
 	if o.json {
-		type failure struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-			Hint    string `json:"hint,omitempty"`
-		}
 		_ = o.value(struct {
 			Error failure `json:"error"`
 		}{failure{code, message, hint}}) // nowhere left to report to
