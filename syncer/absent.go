@@ -112,6 +112,9 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		}
 		return done()
 	}
+	if l.Assignment.Base.Local.Known == tandem.NoFields {
+		return r.neverMet(ctx, &l, counted)
+	}
 	about := open[l.Assignment.ExternalDeviceID]
 	if disputed := openAt(about, ""); disputed != nil && disputed.Status != tandem.ConflictPending {
 		p.waits(l.Assignment.ExternalDeviceID, "")
@@ -144,6 +147,14 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		return err
 	}
 	return done()
+}
+
+// neverMet fails a link whose two sides never agreed on anything: there is no proof that the remote
+// device ever was, so that its absence is no deletion (S15). Such a link comes from a file or an older table.
+func (r *run) neverMet(ctx context.Context, l *tandem.Linked, counted bool) error {
+	return r.perDevice(ctx, l, tandem.Errorf(tandem.NotFound, "sync", l.Device.Name,
+		"the service has no device %s, to which it is linked", l.Assignment.ExternalDeviceID).
+		WithHint("check the id; unlink the device here, and link it to the right one"), counted)
 }
 
 // changedHere reports whether the local side of a selected field left its base (S16).
