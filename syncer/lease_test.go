@@ -3,6 +3,7 @@ package syncer_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,12 +116,11 @@ func TestS19LeaseLostInTheMiddle(t *testing.T) {
 			other := w.another(&h)
 			w.advance(time.Minute)
 			var newer tandem.Run
-			taken := false
+			var taken atomic.Bool
 			take := func(call, _ string) error {
-				if call != at || taken {
+				if call != at || !taken.CompareAndSwap(false, true) {
 					return nil
 				}
-				taken = true
 				h.mu.Lock()
 				lease := h.lease
 				h.mu.Unlock()
@@ -185,10 +185,9 @@ func TestS19ClockThatJumps(t *testing.T) {
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.setHere(w.localOf(ids[0]).ID, "name", "here")
 		w.setThere(ids[1], "name", "there")
-		jumped := false
+		var jumped atomic.Bool
 		h.on(func(call, _ string) error {
-			if call == "remote read" && !jumped {
-				jumped = true
+			if call == "remote read" && jumped.CompareAndSwap(false, true) {
 				w.advance(jump)
 			}
 			return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -506,11 +507,10 @@ func TestS10WhileARunIsUnderWay(t *testing.T) {
 				w.must(err)
 				beside.Store = w.store.(hookedStore).Store
 				beside.Connect = func(context.Context, tandem.Service) (tandem.Remote, error) { return client, nil }
-				asked := false
+				var asked atomic.Bool
 				var outcome error
 				h.on(func(at, _ string) error {
-					if at == call && !asked {
-						asked = true
+					if at == call && asked.CompareAndSwap(false, true) {
 						done, err := beside.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{id}}, Take: take, By: "ada"})
 						if outcome = err; err == nil {
 							outcome = done[0].Error
@@ -520,7 +520,7 @@ func TestS10WhileARunIsUnderWay(t *testing.T) {
 				}, nil)
 				run := w.sync(tandem.OpBidirectional)
 				h.on(nil, nil)
-				if !asked {
+				if !asked.Load() {
 					t.Fatalf("the run made no call %q", call)
 				}
 				if outcome != nil && !tandem.Is(outcome, tandem.Stale) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,10 +136,9 @@ func TestS23FreshReadBeforeTheWrite(t *testing.T) {
 				local := w.localOf(id).ID
 				w.setHere(local, "name", "here")
 				call := map[string]string{"before the read": "remote read", "between read and write": "remote update"}[when]
-				moved := false
+				var moved atomic.Bool
 				h.on(func(at, _ string) error {
-					if at == call && !moved {
-						moved = true
+					if at == call && moved.CompareAndSwap(false, true) {
 						if field == "the same field" {
 							w.setThere(id, "name", "there")
 						} else {
@@ -221,10 +221,10 @@ func TestS22EditedWhileABatchIsCommitted(t *testing.T) {
 		w.setThere(id, "name", w.remoteDevice(id).Name+"-there")
 	}
 	local := w.localOf(ids[2]).ID
-	applies := 0
+	var applies atomic.Int64
 	h.on(func(call, _ string) error {
 		if call == "store apply" {
-			if applies++; applies == 4 { // queued, begun, the project, and now the batch
+			if applies.Add(1) == 4 { // queued, begun, the project, and now the batch
 				h.on(nil, nil)
 				w.editLocal(local, func(d *tandem.Device) { d.Enabled = false })
 			}
