@@ -107,7 +107,7 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		p.counts = tandem.Summary{} // until it is unlinked
 		r.close(p, open[l.Assignment.ExternalDeviceID], tandem.ConflictConverged, why)
 		if err := w.toRemove(removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink,
-			Side: tandem.LocalSide, Note: why}); err != nil {
+			Side: tandem.LocalSide, Deleted: true, Note: why}); err != nil {
 			return err
 		}
 		return done()
@@ -121,7 +121,7 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 		return done() // is being settled
 	}
 	if r.changedHere(&l) {
-		r.deviceConflict(p, &l, tandem.DeletedRemotely, "it was deleted on the service, and changed here since they last agreed", nil, about)
+		r.deviceConflict(p, &l, tandem.DeletedRemotely, deletedThereChangedHere, nil, about)
 		return done()
 	}
 	r.close(p, about, tandem.ConflictConverged, "the device here is again as it was when they last agreed")
@@ -156,6 +156,8 @@ func (r *run) neverMet(ctx context.Context, l *tandem.Linked, counted bool) erro
 		"the service has no device %s, to which it is linked", l.Assignment.ExternalDeviceID).
 		WithHint("check the id; unlink the device here, and link it to the right one"), counted)
 }
+
+const deletedThereChangedHere = "it was deleted on the service, and changed here since they last agreed"
 
 // changedHere reports whether the local side of a selected field left its base (S16).
 func (r *run) changedHere(l *tandem.Linked) bool {

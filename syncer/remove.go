@@ -10,7 +10,7 @@ import (
 
 // tombstone decides what becomes of a remote device whose local one was deleted (S17).
 func (r *run) tombstone(w *work, l *tandem.Linked) error {
-	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink, Side: tandem.LocalSide, Note: "deleted here"}
+	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActUnlink, Side: tandem.LocalSide, Deleted: true, Note: "deleted here"}
 	if r.service.Config.DeleteRemote {
 		x.Action, x.Side, x.Guarded = tandem.ActDelete, tandem.RemoteSide, true
 	}
@@ -70,8 +70,20 @@ func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked
 		return nil
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
-	if l.Device.DeletedAt != nil || x.Action == tandem.ActRecreate { // else counted when it was missed
+	if x.Deleted || x.Action == tandem.ActRecreate { // else counted when it was missed
 		p.counts.Processed, p.counts.Successful = 1, 1
+	}
+	if x.Deleted != (l.Device.DeletedAt != nil) {
+		r.quiet(p.counts.Processed)
+		return nil // deleted or restored here meanwhile: the next run decides anew
+	}
+	if l.Device.DeletedAt == nil && r.changedHere(&l) { // edited here since it was missed (S16)
+		open, err := r.e.openOf(ctx, r.org, r.service.ID, &l)
+		if err != nil {
+			return err
+		}
+		r.deviceConflict(p, &l, tandem.DeletedRemotely, deletedThereChangedHere, nil, open)
+		return ignoreMoved(c.put(p))
 	}
 	if x.Guarded && r.guard.removalsHeld {
 		change.Note = x.Note + "; held back by the guard"

@@ -42,6 +42,7 @@ type removal struct {
 	Action     tandem.Action `json:"a"` // unlink, delete, recreate
 	Side       tandem.Side   `json:"s"` // where it acts
 	Guarded    bool          `json:"g"` // counted by the guard on deletes
+	Deleted    bool          `json:"t"` // the device here was a tombstone when this was decided
 	Note       string        `json:"n,omitempty"`
 }
 

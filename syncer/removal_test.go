@@ -1,0 +1,63 @@
+package syncer_test
+
+import (
+	"testing"
+
+	"tandem"
+)
+
+// meanwhile does something once, at the first commit after a device was read directly: between looking
+// for it and ending its link.
+func (h *hooks) meanwhile(external string, do func()) {
+	looked := false
+	h.on(nil, func(call, thing string) error {
+		looked = looked || call == "remote read" && thing == external
+		if looked && call == "store apply" {
+			h.on(nil, nil)
+			do()
+		}
+		return nil
+	})
+}
+
+// TestS16EditedWhileItVanishes: an edit made here after the run missed the device is not tombstoned with
+// it, nor unlinked or written over.
+func TestS16EditedWhileItVanishes(t *testing.T) {
+	for _, policy := range []tandem.OnRemoteDelete{tandem.UnlinkLocal, tandem.DeleteLocal, tandem.RecreateRemote} {
+		t.Run(string(policy), func(t *testing.T) {
+			var h hooks
+			w, ids := stocked(t, 20, h.hooked(), onRemoteDelete(policy))
+			local := w.localOf(ids[0]).ID
+			w.deleteRemote(ids[0])
+			h.meanwhile(ids[0], func() { w.setHere(local, "name", "edited") })
+			run := w.sync(tandem.OpBidirectional)
+			w.ended(run, tandem.RunPartial)
+			d := w.device(local)
+			w.equal([]any{d.Name, d.DeletedAt == nil, d.Lifecycle, w.isLinked(local), w.remoteCount()}, []any{"edited", true, tandem.Active, true, 19})
+			w.equal(w.conflict("").Type, tandem.DeletedRemotely)
+			w.equal(run.Summary.Processed, 20)
+		})
+	}
+}
+
+// TestS17RestoredWhileItIsDeleted: a tombstone that a person takes back meanwhile is not deleted there.
+func TestS17RestoredWhileItIsDeleted(t *testing.T) {
+	var h hooks
+	w, ids := stocked(t, 20, h.hooked(), deletingRemote)
+	local := w.localOf(ids[0]).ID
+	w.deleteLocal(local)
+	listed := false
+	h.on(nil, func(call, _ string) error {
+		listed = listed || call == "remote list"
+		if listed && call == "store apply" {
+			h.on(nil, nil)
+			w.editLocal(local, func(d *tandem.Device) { d.DeletedAt = nil })
+		}
+		return nil
+	})
+	w.editRemote(ids[1], rename("something to commit"))
+	run := w.sync(tandem.OpBidirectional)
+	w.completed(run)
+	w.equal([]any{w.hasRemote(ids[0]), w.isLinked(local), run.Summary.Processed}, []any{true, true, 20})
+	w.quiet(tandem.OpBidirectional)
+}
