@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"tandem"
 	"tandem/merge"
@@ -195,7 +196,11 @@ func since(was *tandem.Change, now any) error {
 func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.Linked, was *tandem.Change) error {
 	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
 	change := about(l)
-	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, undoing
+	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, undoingUpdate(was)
+	settled, err := r.unsettle(ctx, l, was)
+	if err != nil {
+		return err
+	}
 	if was.Side == tandem.LocalSide {
 		now, _ := merge.Value(l.Device.Shared(), was.Path)
 		if err := since(was, now); err != nil {
@@ -207,6 +212,9 @@ func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.L
 		}
 		p := &piece{deviceID: l.Device.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Local: tandem.Counts{Updated: 1}}}
 		p.changes.UpdateDevices, p.changes.Entries = []tandem.Device{device}, []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+		if settled {
+			p.assignmentID, p.changes.UpdateAssignments = l.Assignment.ID, []tandem.Assignment{l.Assignment}
+		}
 		return c.put(p)
 	}
 	now, err := r.readForSettling(ctx, l, was.Path)
@@ -227,6 +235,43 @@ func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.L
 
 // undoing marks the changes that take a run back.
 const undoing = "undoing"
+
+// undoingUpdate says what the next sync makes of an undone value: it is an edit of its side like any other.
+func undoingUpdate(was *tandem.Change) string {
+	switch {
+	case strings.HasPrefix(was.Note, settlingNote):
+		return undoing + "; the next sync finds the conflict again"
+	case was.Side == tandem.LocalSide:
+		return undoing + "; the next sync sends it to the service"
+	}
+	return undoing + "; the next sync brings it here"
+}
+
+// unsettle gives a field that a settlement changed the base it had in its conflict, so that undoing does
+// not become the opposite settlement: the next merge finds both sides changed again (S1).
+func (r *run) unsettle(ctx context.Context, l *tandem.Linked, was *tandem.Change) (bool, error) {
+	if !strings.HasPrefix(was.Note, settlingNote) {
+		return false, nil
+	}
+	filter := tandem.ConflictFilter{ServiceID: r.service.ID, DeviceIDs: []string{l.Device.ID}, Field: was.Path, Status: tandem.ConflictResolved}
+	rows, _, err := r.e.Store.Conflicts(ctx, r.org, filter)
+	if err != nil {
+		return false, err
+	}
+	for i := range rows { // newest first
+		if rows[i].FieldName == was.Path {
+			base := decode(rows[i].BaseValue)
+			if f, _ := was.Path.Field(); base == nil && was.Path.Pointer() == "" { // there was none (S4)
+				l.Assignment.Base = merge.DropFields(l.Assignment.Base, l.Assignment.Base.Local.Known.Without(f))
+			} else {
+				l.Assignment.Base = merge.SetBase(l.Assignment.Base, was.Path, base, base)
+			}
+			l.Assignment.UpdatedAt = r.now()
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
 // undoThere writes an old value to the service, with an intent as every remote write has. The base
 // stays: the value counts as edited there.

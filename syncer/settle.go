@@ -128,6 +128,9 @@ func choicesOf(t tandem.ConflictType) string {
 	return "use local, remote, value or ignore"
 }
 
+// settlingNote begins the note of every change that a settlement makes; undoing goes by it.
+const settlingNote = "settling a conflict: "
+
 // settleField brings both sides to the chosen value, after looking whether either moved (S10).
 func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
 	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{conflict.DeviceID})
@@ -155,7 +158,7 @@ func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Co
 	change := func(side tandem.Side, before any) {
 		x := about(&l)
 		x.Side, x.Action, x.Path, x.Before, x.After = side, tandem.ActUpdate, conflict.FieldName, value(before), value(target)
-		x.Note = "settling a conflict: " + string(s.Take)
+		x.Note = settlingNote + string(s.Take)
 		changes = append(changes, x)
 	}
 	if s.Take != TakeIgnore {
@@ -309,12 +312,12 @@ func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now 
 		after.err = err
 	default:
 		if failed := r.readBack(ctx, nil, c, after, err); failed != nil {
-			return failed
+			return r.settleError(failed, conflict)
 		}
 		return r.stillOpen(ctx, conflict, err)
 	}
 	if failed := r.conclude(ctx, nil, c, after); failed != nil {
-		return failed
+		return r.settleError(failed, conflict)
 	}
 	return r.stillOpen(ctx, conflict, err)
 }

@@ -96,7 +96,7 @@ func (r *run) settleDeleted(ctx context.Context, c *committer, conflict *tandem.
 		return nil, err
 	}
 	change := about(&l)
-	change.Side, change.Action, change.Before, change.Note = tandem.LocalSide, tandem.ActUnlink, snapshot(l.Device.Shared()), "settling a conflict: "+string(s.Take)
+	change.Side, change.Action, change.Before, change.Note = tandem.LocalSide, tandem.ActUnlink, snapshot(l.Device.Shared()), settlingNote+string(s.Take)
 	switch {
 	case s.Take == TakeDelete && conflict.Type == tandem.DeletedRemotely:
 		change.Action = tandem.ActDelete
