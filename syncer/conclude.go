@@ -151,7 +151,9 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	for _, c := range disputed {
 		hold[c.FieldName] = merge.Frozen
 	}
-	open := slices.DeleteFunc(slices.Clone(after.open), func(c tandem.Conflict) bool { return sent[c.FieldName] })
+	open := slices.DeleteFunc(slices.Clone(after.open), func(c tandem.Conflict) bool {
+		return sent[c.FieldName] || openAt(disputed, c.FieldName) != nil // these rows are written below
+	})
 	for i := range open {
 		if open[i].ID == in.ConflictID { // it did not come about: the person is asked again
 			open[i] = pendingAgain(open[i])
@@ -254,8 +256,7 @@ func (r *run) disputed(l *tandem.Linked, change *tandem.Change, after *writeResu
 		DeviceName: l.Device.Name, ExternalDeviceID: l.Assignment.ExternalDeviceID, Type: tandem.ConcurrentModification,
 		FieldName: change.Path, Status: tandem.ConflictPending, CreatedAt: now}
 	if open := openAt(after.open, change.Path); open != nil {
-		row = *open
-		row.Status = tandem.ConflictPending
+		row = pendingAgain(*open)
 	}
 	local, _ := merge.Value(l.Device.Shared(), change.Path)
 	row.BaseValue, row.LocalValue, row.RemoteValue = change.Before, value(local), value(valueOf(after.reply, change.Path))

@@ -36,6 +36,7 @@ type decision struct {
 	linked tandem.Linked
 	remote reading
 	open   []tandem.Conflict // open ones of the device on this service
+	hold   map[tandem.Path]merge.Hold
 	result merge.Result
 	local  []merge.Edit // against the device as it is stored
 	send   []merge.Edit // what of result.Remote may be sent now
@@ -62,10 +63,11 @@ func (r *run) decide(l tandem.Linked, rd reading, open []tandem.Conflict, hold m
 		}
 		if c.FieldName == "" || c.Status == tandem.ConflictResolving {
 			hold = with(hold, c.FieldName, merge.Frozen)
-		} else if c.ByHand {
+		} else if c.ByHand && hold[c.FieldName] != merge.Frozen {
 			hold = with(hold, c.FieldName, merge.ByHand)
 		}
 	}
+	d.hold = hold
 	if _, frozen := hold[""]; frozen {
 		return d
 	}

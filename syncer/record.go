@@ -169,6 +169,9 @@ func (r *run) conflicts(d *decision, p *piece) {
 			continue // about the device itself
 		case !r.service.Config.Fields.Has(f):
 			c.Status, c.Explanation = tandem.ConflictSuperseded, "the field is no longer synced"
+		case d.hold[c.FieldName] == merge.Frozen: // a leaf of a field that was compared: it was not
+			p.waits(l.Assignment.ExternalDeviceID, c.FieldName)
+			continue
 		case d.result.Compared.Has(f):
 			c.Status = tandem.ConflictConverged
 		default:

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tandem"
@@ -42,7 +43,9 @@ func (r *run) recover(ctx context.Context) error {
 			return err
 		}
 		if err := r.recoverOne(ctx, w, c, in); err != nil {
-			return err
+			if err = r.notRecovered(ctx, &in, err); err != nil {
+				return err
+			}
 		}
 		r.advance(1)
 	}
@@ -50,6 +53,20 @@ func (r *run) recover(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.record.Summary.Processed, r.record.Summary.Successful = 0, 0
+	return nil
+}
+
+// notRecovered leaves one write whose effect cannot be found out, and its device, to the next run (S26).
+func (r *run) notRecovered(ctx context.Context, in *tandem.Intent, err error) error {
+	moved := errors.Is(err, errMoved)
+	if ctx.Err() != nil || fatal(err) && !moved {
+		return err
+	}
+	r.freeze(in.DeviceID)
+	if moved {
+		return nil // whoever changed the device is at work on it
+	}
+	r.fail(in.Changes[0], err)
 	return nil
 }
 
