@@ -69,7 +69,8 @@ type Filters struct {
 }
 
 // Guards hold back what would hurt if it were a mistake (S18), counted over 24 hours.
-// A ratio is of the linked devices; at least five are always let through.
+// A ratio is of the linked devices, and lets at least five through; deletes are held back too where they
+// are more than half of the linked devices.
 type Guards struct {
 	MaxDelete float64 `json:"max_delete"` // deletes, unlinks, recreates; 0.1 by default
 	MaxChange float64 `json:"max_change"` // exports of enabled and cohort; 0.1 by default

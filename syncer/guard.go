@@ -27,8 +27,14 @@ func overLimit(n, earlier, linked int, ratio float64) bool {
 	if n == 0 {
 		return false
 	}
-	limit := max(guardFloor, int(ratio*float64(linked)))
-	return n+earlier > limit || 2*(n+earlier) > linked
+	return aboveRatio(n+earlier, linked, ratio) || 2*(n+earlier) > linked
+}
+
+// aboveRatio decides whether n changes are too many of linked devices: more than the ratio, at least five.
+// Exports of enabled and cohort go by it alone: in a fleet of one or two, the half that guards deletions
+// would hold back every single one of them (docs/decisions/0013).
+func aboveRatio(n, linked int, ratio float64) bool {
+	return n > max(guardFloor, int(ratio*float64(linked)))
 }
 
 // decideGuards counts what the run would remove and roll out, before any of it is done.
@@ -62,7 +68,7 @@ func (r *run) decideGuards(ctx context.Context, w *work, l *listed) error {
 		if err != nil {
 			return err
 		}
-		if overLimit(w.rollouts, earlier, linked, g.MaxChange) {
+		if aboveRatio(w.rollouts+earlier, linked, g.MaxChange) {
 			r.guard.changesHeld = true
 			r.block(fmt.Sprintf("enabled or cohort of %d devices would be changed on the service (%d more within 24 hours) of %d linked", w.rollouts, earlier, linked))
 		}
