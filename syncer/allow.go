@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"sync"
 
 	"tandem"
@@ -15,8 +17,25 @@ import (
 type allowed struct {
 	plan tandem.Plan
 	mu   sync.Mutex
-	rows map[string][]tandem.Change // by remote id or device id
-	done *tally                     // what the run's entries tell of, by rowKeys
+	rows planRows // of the devices looked at last
+	done *tally   // what the run's entries tell of, by rowKeys
+}
+
+// planRows are a plan's rows about some devices, by remote id and by device id.
+type planRows map[string][]tandem.Change
+
+// has reports whether a change is one of the rows, with the same values.
+func (rows planRows) has(c *tandem.Change) bool {
+	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
+		for i := range rows[id] {
+			row := &rows[id][i]
+			if row.Side == c.Side && row.Action == c.Action && row.Path == c.Path &&
+				merge.Equal(decode(row.Before), decode(c.Before)) && merge.Equal(decode(row.After), decode(c.After)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // loadAllowed takes the plan that the request names: open, untouched, of this service's present settings.
@@ -68,7 +87,7 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	r.req.Force, r.record.Forced, r.policy.Force = isForced, isForced, isForced
 	r.create = MissingBoth // the rows say what is created, whatever the settings or a request say
 	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
-	r.allow = &allowed{plan: plan, rows: map[string][]tandem.Change{}, done: newTally()}
+	r.allow = &allowed{plan: plan, rows: planRows{}, done: newTally()}
 	return nil
 }
 
@@ -97,44 +116,42 @@ func doable(c *tandem.Change) bool {
 	return false
 }
 
-// load brings the rows about some devices into memory, and lets go of earlier ones.
-func (a *allowed) load(ctx context.Context, r *run, deviceIDs, externalIDs []string) error {
-	rows, err := r.e.Store.PlanRowsOf(ctx, r.org, a.plan.ID, deviceIDs, externalIDs)
+// load reads the rows about some devices, and remembers them until others take their place.
+func (a *allowed) load(ctx context.Context, r *run, deviceIDs, externalIDs []string) (planRows, error) {
+	list, err := r.e.Store.PlanRowsOf(ctx, r.org, a.plan.ID, deviceIDs, externalIDs)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	rows := planRows{}
+	for _, id := range slices.Concat(deviceIDs, externalIDs) {
+		rows[id] = nil
+	}
+	for _, row := range list {
+		for _, id := range []string{row.DeviceID, row.ExternalDeviceID} {
+			if id != "" {
+				rows[id] = append(rows[id], row)
+			}
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.rows) > 20*batchSize {
-		a.rows = map[string][]tandem.Change{}
+		a.rows = planRows{}
 	}
-	for _, id := range append(append([]string{}, deviceIDs...), externalIDs...) {
-		a.rows[id] = nil
-	}
-	for _, row := range rows {
-		for _, id := range []string{row.DeviceID, row.ExternalDeviceID} {
-			if id != "" {
-				a.rows[id] = append(a.rows[id], row)
-			}
-		}
-	}
-	return nil
+	maps.Copy(a.rows, rows)
+	return rows, nil
 }
 
-// has reports whether a change is one of the plan's rows, with the same values.
-func (a *allowed) has(c *tandem.Change) bool {
+// remembers reports whether the rows about a change's device are in memory, and whether it is one of them.
+func (a *allowed) remembers(c *tandem.Change) (known, has bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
-		for i := range a.rows[id] {
-			row := &a.rows[id][i]
-			if row.Side == c.Side && row.Action == c.Action && row.Path == c.Path &&
-				merge.Equal(decode(row.Before), decode(c.Before)) && merge.Equal(decode(row.After), decode(c.After)) {
-				return true
-			}
+		if _, loaded := a.rows[id]; loaded && id != "" {
+			return true, a.rows.has(c)
 		}
 	}
-	return false
+	return false, false
 }
 
 // told notes what the run's record tells of a row: it is not left out.
@@ -158,24 +175,13 @@ func (a *allowed) leftOut(row *tandem.Change) bool {
 	return true
 }
 
-// knows reports whether the rows about a device were loaded.
-func (a *allowed) knows(c *tandem.Change) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, id := range []string{c.ExternalDeviceID, c.DeviceID} {
-		if _, loaded := a.rows[id]; loaded && id != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // loadRows loads the plan's rows about some devices; nothing without a plan.
 func (r *run) loadRows(ctx context.Context, deviceIDs, externalIDs []string) error {
 	if r.allow == nil {
 		return nil
 	}
-	return r.allow.load(ctx, r, deviceIDs, externalIDs)
+	_, err := r.allow.load(ctx, r, deviceIDs, externalIDs)
+	return err
 }
 
 // allows reports whether a change about a whole device may be made; always without a plan.
@@ -183,8 +189,8 @@ func (r *run) allows(c tandem.Change) bool {
 	if r.allow == nil {
 		return true
 	}
-	if r.allow.knows(&c) {
-		return r.allow.has(&c)
+	if known, has := r.allow.remembers(&c); known {
+		return has
 	}
 	var devices, externals []string
 	if c.DeviceID != "" {
@@ -193,11 +199,12 @@ func (r *run) allows(c tandem.Change) bool {
 	if c.ExternalDeviceID != "" {
 		externals = []string{c.ExternalDeviceID}
 	}
-	if err := r.allow.load(context.Background(), r, devices, externals); err != nil {
+	rows, err := r.allow.load(context.Background(), r, devices, externals)
+	if err != nil {
 		r.warn(err.Error())
 		return false
 	}
-	return r.allow.has(&c)
+	return rows.has(&c)
 }
 
 // limitAllowed freezes what the plan does not hold, and merges again without it.
@@ -209,7 +216,8 @@ func (r *run) limitAllowed(ctx context.Context, decided []decision) error {
 	for i := range decided {
 		devices, externals = append(devices, decided[i].linked.Device.ID), append(externals, decided[i].linked.Assignment.ExternalDeviceID)
 	}
-	if err := r.allow.load(ctx, r, devices, externals); err != nil {
+	rows, err := r.allow.load(ctx, r, devices, externals)
+	if err != nil {
 		return err
 	}
 	for i := range decided {
@@ -219,7 +227,7 @@ func (r *run) limitAllowed(ctx context.Context, decided []decision) error {
 			for _, e := range list {
 				c := about(&d.linked)
 				c.Side, c.Action, c.Path, c.Before, c.After = []tandem.Side{tandem.LocalSide, tandem.RemoteSide}[k], tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
-				if !r.allow.has(&c) {
+				if !rows.has(&c) {
 					hold[e.Path] = merge.Frozen
 				}
 			}
