@@ -235,10 +235,12 @@ func (r *run) stamp(p *piece, l *tandem.Linked, rd *reading) {
 func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *piece, counted bool) error {
 	l := d.linked
 	in, parked := r.parkedAs(l.Assignment.ExternalDeviceID)
-	if !parked { // a parked device's intent is stored already
+	if parked { // its intent is stored already
+		r.cover(&in)
+	} else {
 		in = r.intent(&l, tandem.IntentUpdate, d.send)
-		p.changes.PutIntents = []tandem.Intent{in}
 	}
+	p.changes.PutIntents = []tandem.Intent{in}
 	if len(p.changes.UpdateAssignments) == 0 {
 		// The intent is the device's lock: nobody else's merge of the same base may commit beside it.
 		a := l.Assignment
@@ -285,42 +287,17 @@ func refused(err error) bool {
 	return tandem.Is(err, tandem.Invalid, tandem.NotFound, tandem.Exists, tandem.Stale, tandem.Unauthorized, tandem.Forbidden, tandem.RateLimited)
 }
 
-func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edit) tandem.Intent {
-	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: l.Device.ID,
-		ExternalDeviceID: l.Assignment.ExternalDeviceID, Kind: kind, Fence: r.fence(), Until: r.until(), CreatedAt: r.now()}
-	for _, e := range edits {
-		change := about(l)
-		change.Side, change.Action, change.Path, change.Before, change.After = tandem.RemoteSide, tandem.ActUpdate, e.Path, value(e.Before), value(e.After)
-		if r.req.Force {
-			change.Note = forced
-		}
-		in.Changes = append(in.Changes, change)
-	}
-	return in
-}
-
-// fence is the token that an intent was made under; a settlement has none.
-func (r *run) fence() int64 {
-	if r.lease == nil {
-		return 0
-	}
-	return r.lease.fence().Token
-}
-
-// until is when a write that begins now has certainly ended, by the database's clock (S19).
-func (r *run) until() time.Time { return r.now().Add(r.databaseAhead + r.e.writeTimeout()) }
-
 // write sends an intent's changes to the remote and gives the device as it is then.
 func (r *run) write(ctx context.Context, l *tandem.Linked, in *tandem.Intent, before reading) (reading, error) {
 	patch, state, err := r.patch(ctx, in, before)
 	if err != nil {
 		return before, err
 	}
-	ctx, cancel := r.writing(ctx)
+	ctx, cancel := r.writing(ctx, in)
 	defer cancel()
 	after := before
 	if patch != nil {
-		if err := r.mayWrite(ctx); err != nil {
+		if err := r.mayWrite(ctx, in); err != nil {
 			return before, err
 		}
 		rd, err := r.remote.UpdateDevice(ctx, in.ExternalDeviceID, *patch)
@@ -331,12 +308,12 @@ func (r *run) write(ctx context.Context, l *tandem.Linked, in *tandem.Intent, be
 		after.keepState(&before)
 	}
 	for i, leaf := range state {
-		if err := r.mayWrite(ctx); err != nil {
-			return after, err
-		}
-		if leaf.remove {
+		err := r.mayWrite(ctx, in)
+		switch {
+		case err != nil:
+		case leaf.remove:
 			err = r.remote.DeleteState(ctx, in.ExternalDeviceID, leaf.path)
-		} else {
+		default:
 			err = r.remote.SetState(ctx, in.ExternalDeviceID, leaf.path, leaf.value)
 		}
 		if err != nil {
@@ -349,19 +326,6 @@ func (r *run) write(ctx context.Context, l *tandem.Linked, in *tandem.Intent, be
 		after = after.withLeaf(leaf)
 	}
 	return after, nil
-}
-
-// writing is the context of a remote write: it outlives the run's cancellation, not its own timeout.
-func (r *run) writing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithCancel(context.WithoutCancel(ctx))
-}
-
-// mayWrite makes sure that the lease outlasts the write (S19). A settlement has no lease: its intent is its lock.
-func (r *run) mayWrite(ctx context.Context) error {
-	if r.lease == nil {
-		return nil
-	}
-	return r.lease.outlasts(ctx, r.e.writeTimeout())
 }
 
 // writeResult is a remote write and what is known of its effect.

@@ -182,7 +182,7 @@ func (r *run) makeTags(ctx context.Context, devices []tandem.Device) error {
 			if _, known := r.words.id(tandem.TagEntity, tag); known || r.words.refusal(tag) != nil {
 				continue
 			}
-			if err := r.mayWrite(ctx); err != nil {
+			if err := r.mayWrite(ctx, nil); err != nil {
 				return err
 			}
 			if _, err := r.words.tagID(context.WithoutCancel(ctx), r.remote, tag); err != nil && r.words.refusal(tag) == nil {
@@ -229,8 +229,8 @@ func (r *run) newIntent(w *work, d tandem.Device) (*piece, error) {
 	}
 	create := r.asRemote(&d)
 	in := tandem.Intent{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, DeviceID: d.ID,
-		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create, Fence: r.fence(),
-		Until: r.until(), CreatedAt: r.now()}
+		Kind: tandem.IntentCreate, Changes: []tandem.Change{change}, Create: &create}
+	r.cover(&in)
 	p.changes.PutIntents = []tandem.Intent{in}
 	p.device = d
 	return p, nil
@@ -257,13 +257,13 @@ func (r *run) asRemote(d *tandem.Device) tandem.NewRemoteDevice {
 
 // createOne sends a create, once, and records the reply as the base (S14).
 func (r *run) createOne(ctx context.Context, w *work, c *committer, d tandem.Device, in tandem.Intent) error {
-	if err := r.mayWrite(ctx); err != nil {
+	if err := r.mayWrite(ctx, &in); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing was sent: recovery drops the intent
 	}
-	quiet, cancel := r.writing(ctx)
+	quiet, cancel := r.writing(ctx, &in)
 	defer cancel()
 	rd, err := r.remote.CreateDevice(quiet, *in.Create)
 	if err != nil && !refused(err) {

@@ -55,7 +55,7 @@ func (r *run) patch(ctx context.Context, in *tandem.Intent, before reading) (*ta
 			any = true
 		case tandem.FieldTags:
 			add, remove := apart(toStrings(was), toStrings(now))
-			if err := r.tagIDs(ctx, add, remove, &patch); err != nil {
+			if err := r.tagIDs(ctx, in, add, remove, &patch); err != nil {
 				return nil, nil, err
 			}
 			any = true
@@ -85,11 +85,11 @@ func apart(was, now []string) (add, remove []string) {
 	return add, remove
 }
 
-func (r *run) tagIDs(ctx context.Context, add, remove []string, patch *tandem.RemotePatch) error {
+func (r *run) tagIDs(ctx context.Context, in *tandem.Intent, add, remove []string, patch *tandem.RemotePatch) error {
 	refusedAny := false
 	for _, name := range add {
 		if _, known := r.words.id(tandem.TagEntity, name); !known {
-			if err := r.mayWrite(ctx); err != nil {
+			if err := r.mayWrite(ctx, in); err != nil {
 				return err
 			}
 		}

@@ -81,7 +81,7 @@ func (r *run) outwait(ctx context.Context, open []tandem.Intent) error {
 		wait = max(wait, in.Until.Sub(now))
 	}
 	// A clock that jumped must not hold the run up for longer than a write can last.
-	return sleep(ctx, min(wait, r.e.writeTimeout()))
+	return sleep(ctx, min(wait, r.e.longestWrite()))
 }
 
 func (r *run) freeze(deviceID string) {
@@ -168,7 +168,7 @@ func (r *run) unpark(ctx context.Context, w *work, c *committer, l tandem.Linked
 	target := nameOf(&in)
 	old, _ := decode(beforeName(&in)).(string)
 	for _, name := range []string{target, old} {
-		if err := r.mayWrite(ctx); err != nil {
+		if err := r.mayWrite(ctx, nil); err != nil {
 			return err
 		}
 		rd, err := r.remote.UpdateDevice(context.WithoutCancel(ctx), in.ExternalDeviceID, tandem.RemotePatch{Name: &name})

@@ -214,10 +214,12 @@ func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, x 
 	}
 	l.Assignment = a
 	l.Assignment.Version++
-	if err := r.mayWrite(ctx); err != nil {
+	if err := r.mayWrite(ctx, &in); err != nil {
 		return nil, err
 	}
-	cause = r.remote.DeleteDevice(context.WithoutCancel(ctx), l.Assignment.ExternalDeviceID)
+	quiet, cancel := r.writing(ctx, &in)
+	defer cancel()
+	cause = r.remote.DeleteDevice(quiet, l.Assignment.ExternalDeviceID)
 	switch {
 	case cause == nil || tandem.Is(cause, tandem.NotFound):
 		return nil, r.removed(ctx, c, &l, &in)
@@ -306,10 +308,11 @@ func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Link
 	if err := c.put(p); err != nil {
 		return nil, err
 	}
-	if err := r.mayWrite(ctx); err != nil {
+	if err := r.mayWrite(ctx, in); err != nil {
 		return nil, err
 	}
-	quiet := context.WithoutCancel(ctx)
+	quiet, cancel := r.writing(ctx, in)
+	defer cancel()
 	rd, cause := r.remote.CreateDevice(quiet, *in.Create)
 	if cause != nil && !refused(cause) { // a lost reply: it is ours if it carries our hardware id (S14)
 		if found, lookErr := r.findOurs(quiet, in.Create); lookErr == nil && found != nil {

@@ -131,7 +131,7 @@ func (r *run) parkName(ctx context.Context, w *work, t takenName) error {
 		changes: tandem.Changes{PutIntents: []tandem.Intent{in}, UpdateAssignments: []tandem.Assignment{a}}}}); err != nil || len(moved) > 0 {
 		return err
 	}
-	if err := r.mayWrite(ctx); err != nil {
+	if err := r.mayWrite(ctx, &in); err != nil {
 		return err
 	}
 	quiet := context.WithoutCancel(ctx)

@@ -40,6 +40,7 @@ type run struct {
 	anyNotLinked bool            // there were not linked devices when the run began
 	ahead        *pages          // a listing begun while the project is still being identified
 	frozen       map[string]bool // devices with a remote write that is not settled
+	ends         sync.Map        // by intent: when a settlement's write must have ended, by the monotonic clock
 	parkMu       sync.Mutex
 	parked       map[string]tandem.Intent // by remote id: devices with a temporary name (S27)
 
