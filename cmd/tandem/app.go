@@ -57,16 +57,9 @@ func (a *app) exit(err error) int {
 		a.out.fail("usage", usage.message, usage.hint)
 		return exitUsage
 	}
-	var e *tandem.Error
-	if !errors.As(err, &e) {
-		if errors.Is(err, context.Canceled) {
-			err = errors.New("stopped")
-		}
-		a.out.fail(string(tandem.Internal), err.Error(), "")
-		return exitFailed
-	}
-	a.out.fail(string(e.Code), strings.TrimSuffix(e.Error(), "; "+e.Hint), e.Hint)
-	switch e.Code {
+	f := failureOf(err)
+	a.out.fail(f.Code, f.Message, f.Hint)
+	switch tandem.Code(f.Code) {
 	case tandem.Blocked:
 		return exitBlocked
 	case tandem.Invalid:
@@ -85,6 +78,7 @@ type session struct {
 	actor    registry.Actor
 	// writeTimeout is when a write to a service is given up; 0 for the client's own.
 	writeTimeout time.Duration
+	plan         []tandem.Change // what was shown before the run, for its JSON
 
 	mu      sync.Mutex
 	budgets map[string]*budget.Budget // by service

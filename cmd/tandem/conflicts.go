@@ -179,15 +179,20 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		if len(c.IDs) == 0 && a.out.ask && !c.Yes && !c.DryRun {
+		if len(c.IDs) == 0 && !c.Yes && !c.DryRun {
 			preview := settlement
 			preview.DryRun = true
 			settled, err := s.engine.Settle(ctx, org.ID, preview)
 			if err != nil {
 				return err
 			}
-			a.showSettled(settled, true)
+			if len(settled) > 0 || !a.out.json {
+				a.showSettled(settled, true)
+			}
 			if len(settled) == 0 {
+				if a.out.json {
+					return a.out.value(map[string]any{"dry_run": false, "settled": []syncer.Settled{}})
+				}
 				return nil
 			}
 			if err := a.confirm(false, "settle "+count(len(settled), "conflict", "conflicts")); err != nil {
@@ -233,7 +238,7 @@ func (c *ConflictsResolveCmd) settlement() (syncer.Settlement, error) {
 	case c.Take != "" && c.Value != nil:
 		return s, &usageError{"--take and --value exclude each other", ""}
 	case len(c.IDs) == 0 && c.Service == "" && c.Field == "" && c.Type == "":
-		return s, &usageError{"which conflicts is missing", "give ids, or settle a group by --service, --field and --type"}
+		return s, &usageError{"it is not said which conflicts", "give ids, or settle a group by --service, --field and --type"}
 	case len(c.IDs) > 0 && (c.Service != "" || c.Field != "" || c.Type != ""):
 		return s, &usageError{"give ids or a group, not both", ""}
 	case c.Take == "link" && c.Device == "":

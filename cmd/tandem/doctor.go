@@ -46,12 +46,8 @@ func (c *checkup) warn(check, hint, format string, args ...any) {
 
 // problem notes an error with its own hint.
 func (c *checkup) problem(check string, err error) {
-	f := finding{check, "problem", err.Error(), ""}
-	var e *tandem.Error
-	if errors.As(err, &e) {
-		f.Message, f.Hint = strings.TrimSuffix(e.Error(), "; "+e.Hint), e.Hint
-	}
-	c.found = append(c.found, f)
+	f := failureOf(err)
+	c.found = append(c.found, finding{check, "problem", f.Message, f.Hint})
 }
 
 // maxSkew is how far two clocks may be apart before it is worth a word.

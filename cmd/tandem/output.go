@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,6 +91,18 @@ type failure struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+}
+
+// failureOf takes an error apart.
+func failureOf(err error) *failure {
+	var e *tandem.Error
+	if !errors.As(err, &e) {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("stopped")
+		}
+		return &failure{Code: string(tandem.Internal), Message: err.Error()}
+	}
+	return &failure{Code: string(e.Code), Message: strings.TrimSuffix(e.Error(), "; "+e.Hint), Hint: e.Hint}
 }
 
 // fail writes an error: a line on standard error, and with --json an object on standard output too.

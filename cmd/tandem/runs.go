@@ -394,7 +394,10 @@ func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		if c.DryRun || a.out.ask && !c.Yes {
+		if a.out.json && !c.DryRun && !c.Yes {
+			return a.confirm(false, "undo this run")
+		}
+		if c.DryRun || !a.out.json {
 			view, changes := newPlanView(a), []tandem.Change{}
 			preview, err := s.engine.PreviewRevert(ctx, org.ID, run.ID, func(change tandem.Change) error {
 				if a.out.json {
@@ -412,7 +415,7 @@ func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
 			if c.DryRun {
 				return nil
 			}
-			if err := a.confirm(false, "undo this run"); err != nil {
+			if err := a.confirm(c.Yes, "undo this run"); err != nil {
 				return err
 			}
 		}

@@ -140,10 +140,16 @@ func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organizatio
 	return nil
 }
 
-// approve shows what a service's first run, changed settings or force would do, and asks (S11, S28).
-// Where nobody can be asked, starting the run is the approval.
+// approve shows what force, a service's first run or changed settings would do, and asks (S11, S28).
+// Where nobody can be asked, starting the run is the approval; force needs --yes there, and shows its plan all the same.
 func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req syncer.Request) error {
-	if c.Yes || !s.out.ask || c.Plan != "" {
+	const overwrite = "overwrite every difference with --force"
+	switch {
+	case c.Plan != "":
+		return nil
+	case c.Force && s.out.json && !c.Yes:
+		return s.confirm(false, overwrite)
+	case !c.Force && (c.Yes || !s.out.ask):
 		return nil
 	}
 	why := ""
@@ -158,25 +164,26 @@ func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organizati
 		return nil
 	}
 	view, watch := newPlanView(s.app), s.out.newProgress()
-	preview, err := s.engine.Preview(ctx, org.ID, req, false, view.add, watch.report)
+	s.plan = []tandem.Change{}
+	preview, err := s.engine.Preview(ctx, org.ID, req, false, func(change tandem.Change) error {
+		if s.out.json && len(s.plan) < maxDetails {
+			s.plan = append(s.plan, change)
+		}
+		return view.add(change)
+	}, watch.report)
 	watch.end()
 	if err != nil {
 		return err
 	}
 	s.out.printf("%s\n", s.out.bold(why))
 	view.show(&preview)
-	if view.total == 0 {
+	if view.total == 0 && s.out.ask {
 		return nil
 	}
-	ok, err := s.ask("do this")
-	if err != nil {
-		return err
+	if !s.out.ask {
+		return s.confirm(c.Yes, overwrite)
 	}
-	if !ok {
-		s.out.note("nothing was changed\n")
-		return exitCode(exitFailed)
-	}
-	return nil
+	return s.confirm(c.Yes, "do this")
 }
 
 // runToEnd watches a run, reports it and gives its exit code.
@@ -189,10 +196,16 @@ func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service
 	}
 	after := context.WithoutCancel(ctx) // the run is over; what it did is shown also when Ctrl-C ended it
 	if s.out.json {
-		if value, jsonErr := s.runJSON(after, org, &run); jsonErr != nil {
+		value, jsonErr := s.runJSON(after, org, &run)
+		if jsonErr != nil {
 			return jsonErr
-		} else if jsonErr := s.out.value(value); jsonErr != nil {
-			return jsonErr
+		}
+		value.Plan = s.plan
+		if err != nil {
+			value.Error = failureOf(err)
+		}
+		if err := s.out.value(value); err != nil {
+			return err
 		}
 		if err != nil {
 			s.out.json = false // the result is out; the reason goes to standard error alone
@@ -233,12 +246,17 @@ const maxDetails = 1000
 // runReply is a run as JSON: what was done is in details, what the run notes of itself in record.
 type runReply struct {
 	tandem.Run
-	Details []tandem.Entry `json:"details"`
-	Record  any            `json:"record,omitempty"`
+	Details []tandem.Entry  `json:"details"`
+	Record  any             `json:"record,omitempty"`
+	Plan    []tandem.Change `json:"plan,omitempty"`  // what force was to do, as it was before the run
+	Error   *failure        `json:"error,omitempty"` // why the run failed, in the form of every error
 }
 
 func (s *session) runJSON(ctx context.Context, org tandem.Organization, run *tandem.Run) (runReply, error) {
 	reply := runReply{Run: *run, Details: []tandem.Entry{}}
+	if run.Error != "" {
+		reply.Error = &failure{Code: string(run.Status), Message: run.Error}
+	}
 	if len(run.Details) > 0 {
 		reply.Record = run.Details
 	}
