@@ -19,6 +19,7 @@ type allowed struct {
 	mu   sync.Mutex
 	rows planRows // of the devices looked at last
 	done *tally   // what the run's entries tell of, by rowKeys
+	used bool     // closed; guarded by run.commits
 }
 
 // planRows are a plan's rows about some devices, by remote id and by device id.
@@ -79,9 +80,6 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	if count != plan.Rows || hex.EncodeToString(sum.Sum(nil)) != plan.Checksum {
 		return void("its rows are not the ones that were stored", "make a new one with --dry-run --save")
 	}
-	if err := r.e.Store.ClosePlan(ctx, r.org, plan.ID, tandem.PlanUsed, r.now()); err != nil {
-		return err
-	}
 	r.req.Operation, r.record.Operation = plan.Operation, plan.Operation
 	r.policy.Direction = tandem.Direction(plan.Operation)
 	r.req.Force, r.record.Forced, r.policy.Force = isForced, isForced, isForced
@@ -89,6 +87,29 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
 	r.allow = &allowed{plan: plan, rows: planRows{}, done: newTally()}
 	return nil
+}
+
+// usePlan closes the plan that is being applied, before the first of its rows is done: a run that fails
+// before that leaves it open. The lease keeps a second run from applying it meanwhile.
+func (r *run) usePlan(ctx context.Context) error {
+	if r.allow == nil || r.allow.used {
+		return nil
+	}
+	if err := r.e.Store.ClosePlan(ctx, r.org, r.allow.plan.ID, tandem.PlanUsed, r.now()); err != nil {
+		return err
+	}
+	r.allow.used = true
+	return nil
+}
+
+// beginsPlan reports whether the pieces do something of a plan.
+func beginsPlan(batch []*piece) bool {
+	for _, p := range batch {
+		if len(p.changes.PutIntents) > 0 || slices.ContainsFunc(p.changes.Entries, func(e tandem.Entry) bool { return doable(&e.Change) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // forced marks the changes of a forced run and its plan (S11).
@@ -251,6 +272,12 @@ func (r *run) limitAllowedOne(d *decision) error {
 func (r *run) nameLeftOut(ctx context.Context) error {
 	if r.allow == nil {
 		return nil
+	}
+	r.commits.Lock()
+	err := r.usePlan(ctx) // also where none of its rows could be done
+	r.commits.Unlock()
+	if err != nil {
+		return err
 	}
 	for offset := 0; ; {
 		rows, err := r.e.Store.PlanRows(ctx, r.org, r.allow.plan.ID, offset, batchSize)

@@ -80,6 +80,11 @@ func (r *run) commit(ctx context.Context, batch []*piece) (moved []*piece, err e
 	if r.dry != nil {
 		return nil, r.show(batch)
 	}
+	if beginsPlan(batch) {
+		if err := r.usePlan(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for len(batch) > 0 {
 		err := r.apply(ctx, batch)
 		var m *tandem.MovedError
