@@ -19,6 +19,9 @@ func (r *run) approval(ctx context.Context) error {
 	}
 	print := Fingerprint(&r.service.Config)
 	if r.req.Trigger == tandem.ByHand {
+		if !r.approves() {
+			return nil
+		}
 		r.service.ApprovedConfig = print
 		_, err := r.commit(ctx, []*piece{{changes: tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: r.service.ID, ApprovedConfig: &print}}}}})
 		return err
@@ -34,6 +37,15 @@ func (r *run) approval(ctx context.Context) error {
 	r.record.PlanID = p.PlanID
 	r.block("the service's settings were never let run by a person; look at the plan and approve it")
 	return errWaits
+}
+
+// approves reports whether whoever let this run happen has let the settings happen: with a run that does
+// what they say, or with the plan of one. What covers less or does otherwise tells nothing of the rest.
+func (r *run) approves() bool {
+	if r.allow != nil {
+		return r.allow.plan.Reason == tandem.PlanApproval
+	}
+	return len(r.req.DeviceIDs) == 0 && r.req.CreateMissing == "" && !r.req.Force && r.req.Operation == tandem.Operation(r.service.Config.Direction)
 }
 
 // discardOlder drops the open plans that the one about to be made stands in for: a person decides on the newest.
