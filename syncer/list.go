@@ -239,6 +239,9 @@ func (r *run) mergeBatch(ctx context.Context, w *work, batch []reading) ([]*piec
 			c.Side, c.Action = tandem.RemoteSide, tandem.ActRead
 			list = append(list, r.failed(&l, c, batch[i].device.Problem))
 			continue
+		case l.Device.DeletedAt != nil && openAt(open[l.Assignment.ExternalDeviceID], "") != nil && r.changedThere(&l, batch[i]): // a person decides (S17), no guard
+			list = append(list, &piece{deviceID: l.Device.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Conflicts: 1}})
+			continue
 		case l.Device.DeletedAt != nil:
 			if err := r.tombstone(w, &l); err != nil {
 				return nil, err
