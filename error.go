@@ -83,6 +83,10 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+// ErrBreakerOpen is in the chain of an Unavailable error when a Remote failed so often in a row that it is
+// not even asked for a while (S30): whoever has more to ask can stop. One reply with a Retry-After is not that.
+var ErrBreakerOpen = errors.New("the breaker is open")
+
 // CodeOf gives the code of the outermost Error in err's chain; Internal for another error, "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {

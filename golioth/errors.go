@@ -230,7 +230,7 @@ func (c *Client) open(k *call, err error) *tandem.Error {
 	if last := c.lastFailure.Load(); last != nil {
 		why = ", the last time: " + c.clean(*last)
 	}
-	e := &tandem.Error{Code: tandem.Unavailable, Op: k.op, Thing: k.thing, RetryAfter: wait, Err: err,
+	e := &tandem.Error{Code: tandem.Unavailable, Op: k.op, Thing: k.thing, RetryAfter: wait, Err: fmt.Errorf("%w: %w", tandem.ErrBreakerOpen, err),
 		Message: fmt.Sprintf("%s has failed %d times in a row%s", c.host, c.retry.BreakerFailures, why)}
 	return e.WithHint("it is tried again in %v, at %s", wait.Round(time.Second), c.clock().Add(wait).UTC().Format(time.RFC3339))
 }

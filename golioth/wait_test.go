@@ -95,6 +95,9 @@ func TestS30Breaker(t *testing.T) {
 		for range 2 {
 			_, err = c.Device(t.Context(), goodID)
 			wants(t, err, tandem.Unavailable)
+			if errors.Is(err, tandem.ErrBreakerOpen) {
+				t.Errorf("one reply is not the breaker: %v", err)
+			}
 		}
 		if asked != 4 {
 			t.Fatalf("asked %d times", asked)
@@ -102,7 +105,7 @@ func TestS30Breaker(t *testing.T) {
 		err = c.DeleteDevice(t.Context(), goodID)
 		wants(t, err, tandem.Unavailable, "failed 4 times in a row", "Internal Server Error", "tried again in 1m0s")
 		var e *tandem.Error
-		if !errors.As(err, &e) || e.RetryAfter != time.Minute || asked != 4 {
+		if !errors.As(err, &e) || e.RetryAfter != time.Minute || asked != 4 || !errors.Is(err, tandem.ErrBreakerOpen) {
 			t.Errorf("asked %d times, %+v", asked, e)
 		}
 		dead = false

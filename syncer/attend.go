@@ -151,13 +151,7 @@ func (r *run) perDevice(ctx context.Context, l *tandem.Linked, err error, counte
 // database, or a remote that is away altogether.
 func fatal(err error) bool {
 	return tandem.Is(err, tandem.Unauthorized, tandem.Forbidden, tandem.LeaseLost, tandem.DiskFull, tandem.Corrupt, tandem.Schema,
-		tandem.Internal, tandem.Mismatch) || errors.Is(err, context.Canceled) || errors.Is(err, errCanceled) || breakerOpen(err)
-}
-
-// breakerOpen reports whether the client gave up on the remote for a while (S30).
-func breakerOpen(err error) bool {
-	var e *tandem.Error
-	return errors.As(err, &e) && e.Code == tandem.Unavailable && e.RetryAfter > 0
+		tandem.Internal, tandem.Mismatch) || errors.Is(err, context.Canceled) || errors.Is(err, errCanceled) || errors.Is(err, tandem.ErrBreakerOpen)
 }
 
 // attendOnce is one fresh read, one merge and at most one write.
