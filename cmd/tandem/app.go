@@ -173,11 +173,11 @@ func (s *session) connect(_ context.Context, service tandem.Service) (tandem.Rem
 func (s *session) client(service tandem.Service) (*golioth.Client, error) {
 	if len(service.Credentials) == 0 {
 		return nil, tandem.Errorf(tandem.KeyLost, "connect", service.Name, "the service has no API key").
-			WithHint("give it one: tandem service update %s --api-key-file FILE", word(service.Name))
+			WithHint("give it one: tandem service update %s --org %s --api-key-file FILE", word(service.Name), word(service.OrganizationID))
 	}
 	key, err := s.keys.Unseal(service.Credentials, where(service.OrganizationID, service.ID))
 	if err != nil {
-		return nil, err
+		return nil, keyHint(err, &service)
 	}
 	client, err := golioth.New(golioth.Options{BaseURL: service.Config.BaseURL, Project: service.Config.Project,
 		Key: golioth.Secret(key.Reveal()), Budget: s.budget(&service), WriteTimeout: s.writeTimeout})
@@ -188,6 +188,17 @@ func (s *session) client(service tandem.Service) (*golioth.Client, error) {
 	defer s.mu.Unlock()
 	s.clients = append(s.clients, client)
 	return client, nil
+}
+
+// keyHint names the service that an unreadable key belongs to.
+func keyHint(err error, v *tandem.Service) error {
+	var e *tandem.Error
+	if !errors.As(err, &e) || e.Code != tandem.KeyLost {
+		return err
+	}
+	named := *e
+	return named.WithHint("put the key file back from a backup, or give the key again: tandem service update %s --org %s --api-key-file FILE",
+		word(v.Name), word(v.OrganizationID))
 }
 
 func (s *session) budget(service *tandem.Service) tandem.Budget {

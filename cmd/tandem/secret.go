@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"tandem"
 	"tandem/secret"
@@ -62,7 +63,8 @@ func (c *SecretRotateCmd) Run(ctx context.Context, a *app) error {
 		} else {
 			a.out.printf("made the key %s and encrypted %s with it; %s dropped\n", done.Key, count(done.Resealed, "API key", "API keys"), count(len(done.Dropped), "old key", "old keys"))
 			for _, name := range done.Lost {
-				a.out.printf("the API key of %s cannot be read; give it again: tandem service update %s --api-key-file FILE\n", clean(name), word(name))
+				org, service, _ := strings.Cut(name, "/")
+				a.out.printf("the API key of %s cannot be read; give it again: tandem service update %s --org %s --api-key-file FILE\n", clean(name), word(service), word(org))
 			}
 		}
 		if len(done.Lost) > 0 {

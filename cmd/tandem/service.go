@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +105,7 @@ func put[T any](to *T, value *T) {
 
 // Key is how an API key comes in.
 type Key struct {
-	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"The file that holds the API key; - reads standard input. Or set TANDEM_API_KEY."`
+	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"The file that holds the API key; - reads standard input. Or set TANDEM_API_KEY; an update takes it from there when it changes nothing else."`
 	APIKey     string `name:"api-key" hidden:""`
 }
 
@@ -163,7 +166,11 @@ func (c *ServiceAddCmd) Run(ctx context.Context, a *app) error {
 		if a.out.json {
 			return a.out.value(service)
 		}
-		a.out.printf("connected %s to the project %s at %s\n", a.out.bold(service.Name), service.Config.Project, service.Config.BaseURL)
+		done := "connected %s to the project %s at %s\n"
+		if c.SkipCheck {
+			done = "added %s for the project %s at %s; the project has not been asked yet\n"
+		}
+		a.out.printf(done, a.out.bold(clean(service.Name)), clean(service.Config.Project), clean(service.Config.BaseURL))
 		a.out.note("next: tandem sync %s --org %s --dry-run   shows what a first sync would do\n", word(service.Name), org.Slug)
 		return nil
 	})
@@ -236,22 +243,44 @@ func (a *app) showService(ctx context.Context, s *session, org tandem.Organizati
 	for field, strategy := range c.FieldStrategies {
 		byField = append(byField, field+" "+string(strategy))
 	}
+	slices.Sort(byField)
 	pin := ""
 	if v.Pin != nil {
 		pin = fmt.Sprintf("%s, made %s", clean(v.Pin.ID), v.Pin.CreatedAt.Format(time.DateOnly))
 	}
 	a.out.pairs("name", clean(v.Name), "id", v.ID, "type", v.ServiceType, "project", clean(c.Project), "pinned to", pin, "address", clean(c.BaseURL),
-		"API key", "stored encrypted", "state", strings.TrimSpace(serviceState(v)+" "+clean(v.StateReason)), "linked devices", number(linked),
+		"API key", "stored encrypted", "state", a.stateText(v), "linked devices", number(linked),
 		"last run", a.out.ago(v.LastRunAt), "fields", list(c.Fields.Names()), "direction", string(c.Direction),
-		"conflicts", string(c.Strategy), "by field", strings.Join(byField, ", "), "creates here", yes(c.CreateLocal), "creates there", yes(c.CreateRemote),
+		"conflicts", string(c.Strategy), "by field", cmp.Or(strings.Join(byField, ", "), "none"), "creates here", yes(c.CreateLocal), "creates there", yes(c.CreateRemote),
 		"deleted there", string(c.OnRemoteDelete), "deletes there", yes(c.DeleteRemote),
 		"guards", fmt.Sprintf("%g of the devices deleted, %g changed in a day", c.Guards.MaxDelete, c.Guards.MaxChange),
-		"metadata path", c.Paths.Metadata, "battery path", c.Paths.Battery, "location path", c.Paths.Location,
-		"imports only", filterText(&c.Filters),
+		"metadata path", orOff(c.Paths.Metadata), "battery path", orOff(c.Paths.Battery), "location path", orOff(c.Paths.Location),
+		"imports only", cmp.Or(filterText(&c.Filters), "no filter: every new device"),
 		"budget", fmt.Sprintf("%s requests a minute, %d at once", number(c.RequestsPerMinute), c.Concurrency),
-		"online window", (time.Duration(c.OnlineWindow) * time.Second).String(),
-		"automatic sync", map[bool]string{true: fmt.Sprintf("every %d s", v.SyncInterval), false: "off"}[v.SyncEnabled])
+		"state reads", number(c.StateReads)+" a run at most",
+		"online window", duration(time.Duration(c.OnlineWindow)*time.Second),
+		"automatic sync", map[bool]string{true: "on", false: "off"}[v.SyncEnabled],
+		"interval", duration(time.Duration(v.SyncInterval)*time.Second))
 	return nil
+}
+
+// stateText says how a service is, why, and when it is tried next.
+func (a *app) stateText(v *tandem.Service) string {
+	text := serviceState(v)
+	if v.StateReason != "" {
+		text += ": " + clean(v.StateReason)
+	}
+	if v.RetryAt != nil && v.State != tandem.ServiceOK {
+		text += "; the next try by itself: " + v.RetryAt.UTC().Format(time.DateTime) + " UTC, " + a.out.since(*v.RetryAt)
+	}
+	return text
+}
+
+func orOff(path string) string {
+	if path == "" {
+		return "off"
+	}
+	return clean(path)
 }
 
 func filterText(f *tandem.Filters) string {
@@ -298,12 +327,16 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 			seconds := int(c.Interval.Seconds())
 			edit.SyncInterval = &seconds
 		}
-		if c.APIKeyFile != "" {
-			key, err := a.readKey(c.APIKeyFile)
-			if err != nil {
-				return err
+		fromEnv, err := c.newKey(s, org, &v, &edit)
+		if err != nil {
+			return err
+		}
+		if edit.Key == nil && !c.ConfirmProject && c.same(&v, &check) {
+			if a.out.json {
+				return a.out.value(v)
 			}
-			edit.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(key, where(org, id)) }
+			a.out.printf("nothing to change: %s is like that already\n", clean(v.Name))
+			return nil
 		}
 		if c.ConfirmProject {
 			detached, err := s.registry.ConfirmProject(ctx, s.actor, org.ID, v.ID)
@@ -318,10 +351,50 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 		if a.out.json {
 			return a.out.value(v)
 		}
-		a.out.printf("updated the service %s\n", clean(v.Name))
+		if fromEnv {
+			a.out.printf("updated the service %s with the key from TANDEM_API_KEY\n", clean(v.Name))
+		} else {
+			a.out.printf("updated the service %s\n", clean(v.Name))
+		}
 		a.out.note("`tandem sync %s --org %s --dry-run` shows what the settings do now\n", word(v.Name), org.Slug)
 		return nil
 	})
+}
+
+// bare reports whether the command gives nothing to change but, maybe, a key in the environment.
+func (c *ServiceUpdateCmd) bare() bool {
+	return reflect.ValueOf(c.Settings).IsZero() && c.APIKeyFile == "" && c.Name == nil && c.SyncEnabled == nil && c.Interval == nil && !c.ConfirmProject
+}
+
+// same reports whether the settings that the command asks for are those that the service has.
+func (c *ServiceUpdateCmd) same(v *tandem.Service, wanted *tandem.ServiceConfig) bool {
+	return reflect.DeepEqual(&v.Config, wanted) && (c.Name == nil || *c.Name == v.Name) && (c.SyncEnabled == nil || *c.SyncEnabled == v.SyncEnabled) &&
+		(c.Interval == nil || *c.Interval == time.Duration(v.SyncInterval)*time.Second)
+}
+
+// newKey puts the key that is given into the edit, unless the service has it already. A variable that stands in
+// an environment for good must not give one service the key of another: TANDEM_API_KEY counts only where
+// nothing else is changed.
+func (c *ServiceUpdateCmd) newKey(s *session, org tandem.Organization, v *tandem.Service, edit *registry.ServiceEdit) (fromEnv bool, err error) {
+	_, set := s.LookupEnv("TANDEM_API_KEY")
+	switch {
+	case c.APIKeyFile != "":
+	case set && c.bare():
+		fromEnv = true
+	case c.bare():
+		return false, &usageError{"nothing to change", "give a setting, such as --direction import, or a key with --api-key-file FILE"}
+	default:
+		return false, nil
+	}
+	key, err := s.readKey(c.APIKeyFile)
+	if err != nil {
+		return false, err
+	}
+	if old, err := s.keys.Unseal(v.Credentials, where(org.ID, v.ID)); err == nil && old.Reveal() == key.Reveal() && v.State == tandem.ServiceOK {
+		return false, nil
+	}
+	edit.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(key, where(org, id)) }
+	return fromEnv, nil
 }
 
 // ServiceTestCmd is `tandem service test`.
@@ -365,7 +438,7 @@ func checkPin(v *tandem.Service, is tandem.ProjectIdentity) error {
 	}
 	return tandem.Errorf(tandem.Mismatch, "check project", v.Name, "the project at this address is another one than before: it was made %s, the old one %s",
 		is.CreatedAt.Format(time.DateTime), v.Pin.CreatedAt.Format(time.DateTime)).
-		WithHint("if that is meant, delete the service and add it again; its devices stay")
+		WithHint("if that is meant: tandem service update %s --org %s --confirm-project, which unlinks its devices first; they stay", word(v.Name), word(v.OrganizationID))
 }
 
 // ServicePauseCmd is `tandem service pause`.
