@@ -173,30 +173,40 @@ func (r *run) removeThere(ctx context.Context, c *committer, l tandem.Linked, x 
 		return r.perDevice(ctx, &l, err, false)
 	}
 	switch disputed := openAt(open, ""); {
-	case there.device.ID == "": // gone already: the link ends, and nothing else
-		x.Action, x.Side, change.Action, change.Side, change.Note = tandem.ActUnlink, tandem.LocalSide, tandem.ActUnlink, tandem.LocalSide, x.Note+"; gone on the service already"
-		a := l.Assignment
-		a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
-		p.changes.UpdateAssignments, p.changes.Entries = []tandem.Assignment{a}, []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
-		r.supersede(p, open)
-		r.close(p, open, tandem.ConflictConverged, "it is gone on both sides")
-		return ignoreMoved(c.put(p))
+	case there.device.ID == "":
+		return ignoreMoved(c.put(r.goneThere(p, &l, x, change, open)))
 	case r.changedThere(&l, there):
 		r.deviceConflict(p, &l, tandem.DeletedLocally, "it was deleted here, and changed on the service since they last agreed", &there.shared, open)
 		return ignoreMoved(c.put(p))
 	case disputed != nil: // nothing changed there any more: the next run deletes it
 		return ignoreMoved(c.put(r.close(p, open, tandem.ConflictConverged, "the service has again what it had when they last agreed")))
 	}
+	err = r.deleteOrShow(ctx, c, l, x, p, change)
+	if tandem.Is(err, tandem.Busy) {
+		return nil
+	}
+	return ignoreMoved(err)
+}
+
+// goneThere ends the link of a device that is gone on the service already, and nothing else.
+func (r *run) goneThere(p *piece, l *tandem.Linked, x removal, change tandem.Change, open []tandem.Conflict) *piece {
+	change.Action, change.Side, change.Note = tandem.ActUnlink, tandem.LocalSide, x.Note+"; gone on the service already"
+	a := l.Assignment
+	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
+	p.changes.UpdateAssignments, p.changes.Entries = []tandem.Assignment{a}, []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
+	r.supersede(p, open)
+	return r.close(p, open, tandem.ConflictConverged, "it is gone on both sides")
+}
+
+// deleteOrShow deletes a remote device, or says in a dry run that it would be.
+func (r *run) deleteOrShow(ctx context.Context, c *committer, l tandem.Linked, x removal, p *piece, change tandem.Change) error {
 	if r.dry != nil {
 		p.counts.Remote.Deleted++
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
-	_, err = r.deleteThere(ctx, c, l, x, change, nil)
-	if tandem.Is(err, tandem.Busy) {
-		return nil
-	}
-	return ignoreMoved(err)
+	_, err := r.deleteThere(ctx, c, l, x, change, nil)
+	return err
 }
 
 // deleteThere deletes a remote device, intent first (S24); the intent carries the conflict that this

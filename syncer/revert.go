@@ -330,7 +330,24 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 		return c.put(p)
 	}
 	x := removal{DeviceID: l.Device.ID, ExternalID: l.Assignment.ExternalDeviceID, Action: tandem.ActDelete, Side: tandem.RemoteSide, Note: undoing}
-	return r.removeThere(ctx, c, *l, x, p, change, open)
+	there, err := r.deletedThere(ctx, l)
+	if err != nil {
+		return err
+	}
+	if there.device.ID == "" {
+		return c.put(r.goneThere(p, l, x, change, open))
+	}
+	if why := differs(created, there.shared); why != "" {
+		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "the device on the service changed since the run created it (%s)", why).WithHint("delete it there by hand if you want it gone")
+	}
+	if openAt(open, "") != nil {
+		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "a conflict about the device waits for a person").WithHint("settle it: tandem conflicts list")
+	}
+	err = r.deleteOrShow(ctx, c, *l, x, p, change)
+	if tandem.Is(err, tandem.Busy) {
+		return errMoved
+	}
+	return err
 }
 
 // differs names the first field in which two sides differ, "" when none does.
