@@ -45,15 +45,15 @@ type Device struct {
 	OrganizationID string     `json:"organization_id"`
 	Name           string     `json:"name"`
 	DeviceID       string     `json:"device_id"`
-	DeviceType     string     `json:"device_type,omitempty"`
+	DeviceType     string     `json:"device_type"`
 	Lifecycle      Lifecycle  `json:"lifecycle"`
 	HardwareIDs    []string   `json:"hardware_ids"`
 	Tags           []string   `json:"tags"`
 	Enabled        bool       `json:"enabled"`
-	Blueprint      string     `json:"blueprint,omitempty"` // its name, "" for none
-	Cohort         string     `json:"cohort,omitempty"`    // its name, "" for none
-	Metadata       Map        `json:"metadata,omitempty"`
-	Notes          string     `json:"notes,omitempty"`
+	Blueprint      string     `json:"blueprint"` // its name, "" for none
+	Cohort         string     `json:"cohort"`    // its name, "" for none
+	Metadata       Map        `json:"metadata"`
+	Notes          string     `json:"notes"`
 	Observed                  // last_seen, battery_level, location, firmware
 	Version        int64      `json:"version"` // rises with each edit; observations do not move it (S5)
 	FieldEditedAt  EditTimes  `json:"field_edited_at,omitempty"`
@@ -73,11 +73,11 @@ type EditTimes map[Path]time.Time
 type Observed struct {
 	LastSeen     *time.Time          `json:"last_seen"`
 	BatteryLevel *float64            `json:"battery_level"` // percent, 0 to 100
-	BatteryAt    *time.Time          `json:"battery_at,omitempty"`
-	Location     *Location           `json:"location,omitempty"`
-	LocationAt   *time.Time          `json:"location_at,omitempty"`
-	Firmware     map[string]Firmware `json:"firmware,omitempty"` // by package name
-	FirmwareAt   *time.Time          `json:"firmware_at,omitempty"`
+	BatteryAt    *time.Time          `json:"battery_at"`
+	Location     *Location           `json:"location"`
+	LocationAt   *time.Time          `json:"location_at"`
+	Firmware     map[string]Firmware `json:"firmware"` // by package name
+	FirmwareAt   *time.Time          `json:"firmware_at"`
 }
 
 // Location is a position on earth, WGS 84.
@@ -109,6 +109,22 @@ type Shared struct {
 	Blueprint   string   `json:"blueprint,omitempty"`
 	Cohort      string   `json:"cohort,omitempty"`
 	Metadata    Map      `json:"metadata,omitempty"`
+}
+
+// Whole puts empty lists and objects where there are none, so that as JSON every member is there with its type.
+func (d *Device) Whole() {
+	if d.HardwareIDs == nil {
+		d.HardwareIDs = []string{}
+	}
+	if d.Tags == nil {
+		d.Tags = []string{}
+	}
+	if d.Metadata == nil {
+		d.Metadata = Map{}
+	}
+	if d.Firmware == nil {
+		d.Firmware = map[string]Firmware{}
+	}
 }
 
 // Shared gives the device's side of a merge: every shared field known.

@@ -150,6 +150,7 @@ type jsonWriter struct {
 }
 
 func (j *jsonWriter) write(d *exported) error {
+	d.Whole()
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err

@@ -69,6 +69,7 @@ func (c *DeviceCreateCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if a.out.json {
+			d.Whole()
 			return a.out.value(d)
 		}
 		a.out.printf("created the device %s (device_id %s)\n", a.out.bold(clean(d.Name)), clean(d.DeviceID))
@@ -134,6 +135,7 @@ func (c *DeviceListCmd) Run(ctx context.Context, a *app) error {
 				rows = []tandem.DeviceRow{}
 			}
 			for i := range rows {
+				rows[i].Whole()
 				if rows[i].Assignments == nil {
 					rows[i].Assignments = []tandem.Assignment{}
 				}
@@ -219,6 +221,7 @@ func (c *DeviceUpdateCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if a.out.json {
+			d.Whole()
 			return a.out.value(d)
 		}
 		if len(changes) == 0 {

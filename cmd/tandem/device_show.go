@@ -44,6 +44,7 @@ func (c *DeviceShowCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if a.out.json {
+			d.Whole()
 			return a.out.value(deviceJSON(s, &d, sides, conflicts, entries))
 		}
 		a.showDevice(&d)
