@@ -87,13 +87,13 @@ func (r *run) inParallel(ctx context.Context, feed func(ctx context.Context, c *
 
 // attend reads one device afresh, merges it, applies what is for here and writes what is for there (S23).
 func (r *run) attend(ctx context.Context, w *work, c *committer, l tandem.Linked, counted bool, turn turn) error {
-	if l.Assignment.Status == tandem.SyncUnlinked || !l.Assignment.SyncEnabled || r.frozenByIntent(l.Device.ID) {
-		return nil
-	}
-	if l.Device.DeletedAt != nil {
-		return r.tombstone(w, &l)
-	}
 	for try := 1; ; try++ {
+		switch { // asked each time: a person may have unlinked or deleted it meanwhile
+		case l.Assignment.Status == tandem.SyncUnlinked || !l.Assignment.SyncEnabled || r.frozenByIntent(l.Device.ID):
+			return nil
+		case l.Device.DeletedAt != nil:
+			return r.tombstone(w, &l)
+		}
 		err := r.attendOnce(ctx, w, c, &l, counted, turn)
 		switch {
 		case err == nil:

@@ -114,6 +114,9 @@ func (r *run) stillIntended(ctx context.Context, id string) (bool, error) {
 // concluded makes the piece of a write whose outcome the remote shows.
 func (r *run) concluded(after *writeResult) (*piece, error) {
 	l, in := after.linked, &after.intent
+	if parted(in, &l.Assignment) {
+		return r.tellAlone(after)
+	}
 	base := l.Assignment.Base
 	over := map[tandem.Path]any{}
 	var entries []tandem.Entry
@@ -199,6 +202,22 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// tellAlone makes the piece of a write to a device that a person has unlinked since, or replaced by
+// another: it tells what the write did, and changes nothing.
+func (r *run) tellAlone(after *writeResult) (*piece, error) {
+	in := &after.intent
+	p := &piece{deviceID: in.DeviceID, changes: tandem.Changes{DropIntents: []string{in.ID}}}
+	for i := range in.Changes {
+		if effectOf(&in.Changes[i], *after.reply) != applied {
+			continue
+		}
+		e := r.entry(in.Changes[i], tandem.OutcomeDone)
+		e.RunID = in.RunID
+		p.changes.Entries, p.counts.Remote.Updated = append(p.changes.Entries, e), 1
+	}
+	return p, r.settledConflict(after, p, false)
 }
 
 // writtenOver gives the values that stand to be read for a while yet (S6): those that this write replaced,

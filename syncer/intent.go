@@ -34,6 +34,35 @@ func (r *run) intent(l *tandem.Linked, kind tandem.IntentKind, edits []merge.Edi
 	return in
 }
 
+// parted reports whether a link is not the one any more that a write was made for: a person has unlinked
+// the device since, or linked it to another.
+func parted(in *tandem.Intent, a *tandem.Assignment) bool {
+	return a.Status == tandem.SyncUnlinked || a.ExternalDeviceID != in.ExternalDeviceID
+}
+
+// linkable refuses to change a device's link while a write to the service is under way for it (S24). A
+// create counts until it is known what became of it: it may have made a twin there (S14).
+func (r *run) linkable(ctx context.Context, op string, d *tandem.Device) error {
+	open, err := r.e.Store.Intents(ctx, r.org, r.service.ID)
+	if err != nil {
+		return err
+	}
+	now, err := r.e.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for _, in := range open {
+		switch {
+		case in.DeviceID != d.ID:
+		case in.Create != nil:
+			return tandem.Errorf(tandem.Busy, op, d.Name, "it is being created on the service").WithHint("try again once a sync has told what became of that")
+		case now.Before(in.Until):
+			return tandem.Errorf(tandem.Busy, op, d.Name, "a change of it is on its way to the service").WithHint("try again in a moment")
+		}
+	}
+	return nil
+}
+
 // fence is the token that an intent was made under; a settlement has none.
 func (r *run) fence() int64 {
 	if r.lease == nil {

@@ -325,9 +325,10 @@ func (w *work) plan(d *decision) {
 // failed is the piece of a device that could not be done.
 func (r *run) failed(l *tandem.Linked, c tandem.Change, err error) *piece {
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Failed: 1}}
-	a := l.Assignment
-	a.Status, a.Error, a.Retries, a.UpdatedAt = tandem.SyncError, err.Error(), a.Retries+1, r.now()
-	p.changes.UpdateAssignments = []tandem.Assignment{a}
+	if a := l.Assignment; a.Status != tandem.SyncUnlinked {
+		a.Status, a.Error, a.Retries, a.UpdatedAt = tandem.SyncError, err.Error(), a.Retries+1, r.now()
+		p.changes.UpdateAssignments = []tandem.Assignment{a}
+	}
 	p.changes.Entries = []tandem.Entry{r.failure(c, err)}
 	return p
 }

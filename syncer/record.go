@@ -76,7 +76,8 @@ func (r *run) piece(d *decision) (*piece, error) {
 	if d.remote.stateOnly && status == tandem.SyncSynced && a.Status == tandem.SyncError {
 		status, why = a.Status, a.Error // of what was not read now
 	}
-	if a.Status != status || (status == tandem.SyncSynced && a.Error != "") {
+	unlinked := a.Status == tandem.SyncUnlinked // for a person to change, never for a merge (S17)
+	if !unlinked && (a.Status != status || (status == tandem.SyncSynced && a.Error != "")) {
 		a.Status, a.Error, a.Retries, changed = status, why, 0, true
 	}
 	if !d.remote.at.IsZero() && r.state.inListing && r.state.any() && a.StateReadAt == nil {

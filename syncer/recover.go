@@ -115,6 +115,9 @@ func (r *run) recoverOne(ctx context.Context, w *work, c *committer, in tandem.I
 		return r.dropIntent(c, &in) // the listing will tell
 	case err != nil && fatal(err):
 		return err
+	case err != nil && parted(&in, &l.Assignment): // it is no business of the device's any more: asked again by the next run
+		r.warn(l.Device.Name + ": what an earlier run wrote to " + in.ExternalDeviceID + " is not known: " + err.Error())
+		return nil
 	case err != nil:
 		r.freeze(in.DeviceID)
 		return r.perDevice(ctx, &l, err, false)

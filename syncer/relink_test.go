@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/syncer"
 )
 
 // relinked links a device to another remote one, as a person would.
@@ -78,4 +79,105 @@ func TestS6TwoWritesShortlyAfterEachOther(t *testing.T) {
 	_, err = w.run(request(w))
 	w.must(err)
 	w.equal(w.assignment(local).WrittenOver, map[tandem.Path]any{"name": "renamed"})
+}
+
+// TestS17UnlinkedWhileARunIsAtIt stays unlinked, whatever the run is just doing with the device.
+func TestS17UnlinkedWhileARunIsAtIt(t *testing.T) {
+	for _, when := range []string{"read", "write"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			var h hooks
+			w := newWorld(t, h.hooked())
+			ids := w.remotes("gate", 3)
+			w.completed(w.sync(tandem.OpBidirectional))
+			local := w.localOf(ids[0]).ID
+			w.setHere(local, "tags", []string{"blue"})
+			call := map[string]string{"read": "remote read", "write": "remote update"}[when]
+			h.on(nil, func(c, thing string) error {
+				if c != call || thing != ids[0] {
+					return nil
+				}
+				h.on(nil, nil)
+				err := w.engine.Unlink(w.ctx, w.org, w.service.ID, local, "ada")
+				if when == "read" {
+					w.must(err)
+					return nil
+				}
+				w.wantCode(err, tandem.Busy) // the write is under way
+				w.intentsEnded()
+				w.must(w.engine.Unlink(w.ctx, w.org, w.service.ID, local, "ada"))
+				return nil
+			})
+			run := w.sync(tandem.OpBidirectional)
+			w.completed(run)
+			w.equal(w.assignment(local).Status, tandem.SyncUnlinked)
+			written := when == "write"
+			w.equal([]int{len(w.remoteTags(ids[0])), w.count(run, tandem.ActUpdate, tandem.OutcomeDone), len(w.intents())}, []int{one(written), one(written), 0})
+			w.quiet(tandem.OpBidirectional)
+			w.equal(w.assignment(local).Status, tandem.SyncUnlinked)
+		})
+	}
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// TestS24IntentOfALinkThatIsNoMore is settled as what it was: it tells what it did, and does nothing to
+// a device that a person unlinked, or linked to another, meanwhile.
+func TestS24IntentOfALinkThatIsNoMore(t *testing.T) {
+	for name, c := range map[string]struct{ written, linked bool }{
+		"unlinked, not written": {}, "unlinked, written": {written: true},
+		"linked elsewhere, not written": {linked: true}, "linked elsewhere, written": {written: true, linked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var h hooks
+			w := newWorld(t, h.hooked(), withEngine(func(e *syncer.Engine) { e.WriteTimeout = 20 * time.Millisecond }))
+			ids := w.remotes("gate", 3)
+			other := w.remote("other")
+			w.completed(w.sync(tandem.OpBidirectional))
+			local := w.localOf(ids[0]).ID
+			twin := w.localOf(other).ID
+			w.must(w.engine.Unlink(w.ctx, w.org, w.service.ID, twin, "ada"))
+			w.setHere(local, "tags", []string{"blue"})
+			lost := false
+			dead := func(call, thing string) error {
+				lost = lost || call == "remote update"
+				if lost && thing == ids[0] {
+					return tandem.Errorf(tandem.Timeout, "test", "", "no answer")
+				}
+				return nil
+			}
+			if c.written {
+				h.on(nil, dead)
+			} else {
+				h.on(dead, nil)
+			}
+			run := w.sync(tandem.OpBidirectional)
+			w.ended(run, tandem.RunPartial)
+			h.on(nil, nil)
+			w.equal(len(w.intents()), 1)
+			w.intentsEnded()
+			want := tandem.SyncUnlinked
+			if c.linked {
+				fresh := w.remote("fresh")
+				w.relinked(local, fresh)
+				want = tandem.SyncPending
+			} else {
+				w.must(w.engine.Unlink(w.ctx, w.org, w.service.ID, local, "ada"))
+			}
+			before := w.assignment(local)
+			w.equal(before.Status, want)
+			// A run about another device settles the intent all the same.
+			_, err := w.run(syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: []string{w.localOf(ids[1]).ID}})
+			w.must(err)
+			w.equal([]int{len(w.intents()), w.count(run, tandem.ActUpdate, tandem.OutcomeDone)}, []int{0, one(c.written)})
+			w.equal(w.assignment(local), before)
+			w.equal(w.device(local).Name, "gate-000")
+		})
+	}
 }

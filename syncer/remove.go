@@ -255,12 +255,15 @@ func (r *run) removed(ctx context.Context, c *committer, l *tandem.Linked, in *t
 		return err
 	}
 	a := l.Assignment
-	a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
 	e := r.entry(in.Changes[0], tandem.OutcomeDone)
 	e.RunID = in.RunID
 	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, counts: tandem.Summary{Processed: 1, Successful: 1, Remote: tandem.Counts{Deleted: 1}},
-		changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}, DropIntents: []string{in.ID}, Entries: []tandem.Entry{e}}}
-	r.supersede(p, open)
+		changes: tandem.Changes{DropIntents: []string{in.ID}, Entries: []tandem.Entry{e}}}
+	if !parted(in, &a) {
+		a.Status, a.UpdatedAt, a.Error = tandem.SyncUnlinked, r.now(), ""
+		p.changes.UpdateAssignments = []tandem.Assignment{a}
+		r.supersede(p, open)
+	}
 	if err := r.settledConflict(&writeResult{linked: *l, intent: *in}, p, true); err != nil {
 		return err
 	}

@@ -116,6 +116,9 @@ func (e *Engine) Link(ctx context.Context, org, serviceID, deviceID, externalID,
 // linkPiece makes what a link by hand writes.
 func (r *run) linkPiece(ctx context.Context, d tandem.Device, rd *tandem.RemoteDevice, on []tandem.Assignment) (tandem.Assignment, *piece, error) {
 	now := r.now()
+	if err := r.linkable(ctx, "link", &d); err != nil {
+		return tandem.Assignment{}, nil, err
+	}
 	taken, err := r.e.Store.Assignment(ctx, r.org, r.service.ID, rd.ID)
 	if err != nil && !tandem.Is(err, tandem.NotFound) {
 		return taken, nil, err
@@ -178,6 +181,9 @@ func (e *Engine) Unlink(ctx context.Context, org, serviceID, deviceID, by string
 		return tandem.Errorf(tandem.NotFound, "unlink", deviceID, "the device is not linked on %s", r.service.Name)
 	}
 	l := linked[0]
+	if err := r.linkable(ctx, "unlink", &l.Device); err != nil {
+		return err
+	}
 	open, err := e.openOf(ctx, org, r.service.ID, &l)
 	if err != nil {
 		return err
