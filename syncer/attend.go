@@ -163,19 +163,10 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 	if err != nil {
 		return err
 	}
-	open, err := r.openConflicts(ctx, []string{l.Assignment.ExternalDeviceID}, []string{l.Device.ID})
+	d, err := r.decideOne(ctx, l, rd)
 	if err != nil {
 		return err
 	}
-	list := []decision{r.decide(*l, rd, open[l.Assignment.ExternalDeviceID], nil)}
-	if err := r.limitAllowed(ctx, list); err != nil {
-		return err
-	}
-	if err := r.pauseFlapping(ctx, list); err != nil {
-		return err
-	}
-	d := &list[0]
-	isName := func(e merge.Edit) bool { return e.Path == "name" }
 	switch named := slices.ContainsFunc(d.send, isName); {
 	case turn == withoutNames:
 		if d.send = slices.DeleteFunc(slices.Clone(d.send), isName); len(d.send) == 0 {
@@ -210,6 +201,25 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 	return r.send(ctx, w, c, d, p, counted)
 }
 
+// decideOne merges one device that was read afresh. What waits for a person, what a plan does not hold
+// and what keeps changing back is not sent.
+func (r *run) decideOne(ctx context.Context, l *tandem.Linked, rd reading) (*decision, error) {
+	open, err := r.openConflicts(ctx, []string{l.Assignment.ExternalDeviceID}, []string{l.Device.ID})
+	if err != nil {
+		return nil, err
+	}
+	list := []decision{r.decide(*l, rd, open[l.Assignment.ExternalDeviceID], nil)}
+	if err := r.limitAllowed(ctx, list); err != nil {
+		return nil, err
+	}
+	if err := r.pauseFlapping(ctx, list); err != nil {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+func isName(e merge.Edit) bool { return e.Path == "name" }
+
 // stamp notes on the assignment that its state was read, where that decides whose turn is next (S20).
 func (r *run) stamp(p *piece, l *tandem.Linked, rd *reading) {
 	if !rd.state || r.details.StateLeft == 0 && l.Assignment.StateReadAt != nil {
@@ -228,11 +238,9 @@ func (r *run) stamp(p *piece, l *tandem.Linked, rd *reading) {
 // send stores the intent with the local half, writes to the remote, and records what its reply shows (S23, S24).
 func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *piece, counted bool) error {
 	l := d.linked
-	in, parked := r.parkedAs(l.Assignment.ExternalDeviceID)
-	if parked { // its intent is stored already
-		r.cover(&in)
-	} else {
-		in = r.intent(&l, tandem.IntentUpdate, d.send)
+	in := r.intent(&l, tandem.IntentUpdate, d.send)
+	if parked, is := r.parkedAs(l.Assignment.ExternalDeviceID); is {
+		in = renewed(parked, in)
 	}
 	p.changes.PutIntents = []tandem.Intent{in}
 	if len(p.changes.UpdateAssignments) == 0 {

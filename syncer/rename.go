@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"tandem"
 )
@@ -114,16 +115,15 @@ func (r *run) parkName(ctx context.Context, w *work, t takenName) error {
 	if err != nil {
 		return r.perDevice(ctx, &l, err, true)
 	}
-	d := r.decide(l, rd, nil, nil)
-	var in tandem.Intent
-	for _, e := range d.send {
-		if e.Path == "name" {
-			in = r.intent(&l, tandem.IntentRename, d.send)
-		}
+	d, err := r.decideOne(ctx, &l, rd)
+	if err != nil {
+		return err
 	}
-	if len(in.Changes) == 0 {
+	at := slices.IndexFunc(d.send, isName)
+	if at < 0 {
 		return nil
 	}
+	in := r.intent(&l, tandem.IntentRename, d.send[at:at+1]) // what else there is goes with its final name
 	in.Temporary = "tandem-renaming-" + l.Device.ID
 	a := l.Assignment
 	a.UpdatedAt = r.now()
@@ -140,6 +140,15 @@ func (r *run) parkName(ctx context.Context, w *work, t takenName) error {
 	}
 	r.park(in)
 	return nil
+}
+
+// renewed is the intent of a parked device for what is sent to it now: the same intent, of the same name.
+func renewed(parked, in tandem.Intent) tandem.Intent {
+	in.ID, in.RunID, in.Kind, in.Temporary = parked.ID, parked.RunID, parked.Kind, parked.Temporary
+	if !hasName(&in) {
+		in.Changes = append(in.Changes, parked.Changes...)
+	}
+	return in
 }
 
 // park notes a device with a temporary name; parkedAs gives its intent.

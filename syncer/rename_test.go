@@ -63,9 +63,20 @@ func TestS27Renames(t *testing.T) {
 	}
 }
 
-// TestS27RingWithOtherEdits: what goes with a renamed device arrives with it.
+// TestS27RingWithOtherEdits: what goes with a renamed device arrives with it; the temporary name goes alone.
 func TestS27RingWithOtherEdits(t *testing.T) {
-	w, ids := stocked(t, 20)
+	var h hooks
+	w, ids := stocked(t, 20, h.hooked())
+	parked := 0
+	h.on(nil, func(call, _ string) error {
+		for _, in := range w.intents() {
+			if call == "remote update" && in.Temporary != "" && parked == 0 {
+				parked = len(in.Changes)
+			}
+		}
+		return nil
+	})
+	defer func() { w.equal(parked, 1) }()
 	for i, id := range ids[:2] {
 		w.editLocal(w.localOf(id).ID, func(d *tandem.Device) {
 			d.Name, d.Enabled, d.Tags = fmt.Sprintf("gw-%03d", 1-i), false, []string{fmt.Sprintf("tag-%d", i)}
