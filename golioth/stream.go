@@ -118,7 +118,7 @@ func decodeRow(raw json.RawMessage, paths []string) *tandem.StreamRow {
 		device, _ = members["device_id"].(string)
 	}
 	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(members["time"]))
-	if err != nil || device == "" {
+	if err != nil || device == "" || strings.Contains(device, nul) {
 		return nil
 	}
 	row := &tandem.StreamRow{DeviceID: device, Time: at.UTC(), Values: map[string]any{}}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem"
@@ -154,8 +156,12 @@ func finish(d *tandem.RemoteDevice, named, switched bool) {
 	}
 }
 
-// unreadable makes the Problem of a device that fails alone (S33).
+// unreadable makes the Problem of a device that fails alone (S33). Of its texts it leaves what can be told.
 func unreadable(d *tandem.RemoteDevice, why string, cause error) error {
+	d.Name = strings.ReplaceAll(d.Name, nul, "\uFFFD")
+	if strings.Contains(d.ID, nul) {
+		d.ID = ""
+	}
 	thing := d.ID
 	if thing == "" {
 		thing = "a device without an id"
@@ -171,7 +177,11 @@ func decodeDevice(raw []byte) tandem.RemoteDevice {
 	var w WireDevice
 	err := json.Unmarshal(raw, &w)
 	if err == nil {
-		return w.device()
+		d := w.device()
+		if d.Problem == nil && !storable(&d) {
+			d.Problem = unreadable(&d, "it has a text with a NUL in it, which no database keeps", nil)
+		}
+		return d
 	}
 	// What can still be told of it: member by member, whatever reads.
 	var members map[string]json.RawMessage
@@ -182,6 +192,18 @@ func decodeDevice(raw []byte) tandem.RemoteDevice {
 	}
 	d.Problem = unreadable(&d, err.Error(), err)
 	return d
+}
+
+// nul is a character that JSON can carry and databases cannot.
+const nul = "\x00"
+
+// storable reports whether all texts of a device can be kept. Only the slow reader meets one that cannot: JSON escapes it.
+func storable(d *tandem.RemoteDevice) bool {
+	texts := slices.Concat([]string{d.ID, d.Name, d.BlueprintID, d.CohortID}, d.HardwareIDs, d.TagIDs)
+	for name, f := range d.Firmware {
+		texts = append(texts, name, f.Version, f.Target, f.State, f.StateCode, f.Reason, f.ReasonCode, f.Time)
+	}
+	return !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, nul) })
 }
 
 // devicePage is a page's numbers and devices.
