@@ -1,6 +1,9 @@
 package syncer_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -53,4 +56,50 @@ func TestS30OneBusyReplyIsNotTheBreaker(t *testing.T) {
 			w.equal(w.remoteTags(ids[0]), []string{"blue"})
 		})
 	}
+}
+
+// TestS26TextThatCannotBeStored: what the store does not take of one device fails that one, whether it is
+// new, has something for here, or something for there.
+func TestS26TextThatCannotBeStored(t *testing.T) {
+	w := newWorld(t, config(withMetadata), wrapStore(func(s tandem.Store) tandem.Store { return pickyStore{s} }))
+	ids := w.remotes("gate", 5)
+	w.setState(ids[1], "info/note", unkeepable)
+	run := w.sync(tandem.OpBidirectional)
+	w.ended(run, tandem.RunPartial)
+	w.equal(w.names(), []string{"gate-000", "gate-002", "gate-003", "gate-004"})
+	w.equal(run.Summary.Failed, 1)
+	w.setState(ids[1], "info/note", "fine")
+	w.completed(w.sync(tandem.OpBidirectional))
+
+	w.setState(ids[1], "info/note", unkeepable)
+	w.setState(ids[2], "info/note", unkeepable)
+	w.setHere(w.localOf(ids[2]).ID, "name", "kept back")
+	w.setHere(w.localOf(ids[3]).ID, "name", "renamed")
+	w.editRemote(ids[4], rename("also renamed"))
+	run = w.sync(tandem.OpBidirectional)
+	w.ended(run, tandem.RunPartial)
+	w.equal(run.Summary.Failed, 2)
+	w.equal(w.remoteDevice(ids[3]).Name, "renamed")
+	w.equal(w.localOf(ids[4]).Name, "also renamed")
+	w.setState(ids[1], "info/note", "fine")
+	w.setState(ids[2], "info/note", "fine")
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal(w.remoteDevice(ids[2]).Name, "kept back")
+	w.quiet(tandem.OpBidirectional)
+}
+
+// pickyStore refuses a text wherever it is written, as PostgreSQL refuses a NUL in a document.
+type pickyStore struct{ tandem.Store }
+
+const unkeepable = "unkeepable"
+
+func (s pickyStore) Apply(ctx context.Context, org string, c *tandem.Changes) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(b, []byte(unkeepable)) {
+		return tandem.Errorf(tandem.Invalid, "test", "", "a text that cannot be stored")
+	}
+	return s.Store.Apply(ctx, org, c)
 }

@@ -123,7 +123,7 @@ func (r *run) left(ctx context.Context, l *tandem.Linked, counted bool) {
 	if !counted {
 		p.counts.Processed = 1
 	}
-	if _, err := r.commit(context.WithoutCancel(ctx), []*piece{p}); err != nil {
+	if err := r.tell(ctx, p); err != nil {
 		r.warn(l.Device.Name + ": " + err.Error())
 	}
 }
@@ -139,12 +139,7 @@ func (r *run) perDevice(ctx context.Context, l *tandem.Linked, err error, counte
 	if counted {
 		p.counts.Processed = 0
 	}
-	moved, commitErr := r.commit(context.WithoutCancel(ctx), []*piece{p})
-	if commitErr == nil && len(moved) > 0 {
-		p.changes.UpdateAssignments = nil
-		_, commitErr = r.commit(context.WithoutCancel(ctx), []*piece{p})
-	}
-	return commitErr
+	return r.tell(ctx, p)
 }
 
 // fatal reports whether an error ends the run instead of failing one device: the key, the lease, the

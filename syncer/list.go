@@ -186,14 +186,14 @@ func (r *run) comeBack(w *work, list, moved []*piece) error {
 		}
 	}
 	for _, p := range list {
-		if p.err == nil {
-			continue
-		}
-		for _, e := range p.changes.Entries {
-			if e.Outcome == tandem.OutcomeDone {
-				r.fail(e.Change, p.err)
-				break
+		switch {
+		case p.err == nil:
+		case tandem.Is(p.err, tandem.Busy, tandem.Stale) && p.deviceID != "" && len(p.changes.CreateDevices)+len(p.changes.PutIntents) == 0:
+			if err := w.toAttend(task{DeviceID: p.deviceID}); err != nil { // someone is at work on it
+				return err
 			}
+		default:
+			r.fail(p.subject(), p.err)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ type piece struct {
 	pending      []string      // conflicts that wait for a person: each counts once in a run, however often it comes back to the device
 	device       tandem.Device // of a create
 	err          error         // why it could not be written, when it alone was refused
+	done         bool          // it is committed
 }
 
 // waits notes a conflict that is left to a person.
@@ -97,19 +98,19 @@ func (r *run) commit(ctx context.Context, batch []*piece) (moved []*piece, err e
 				return moved, err
 			}
 			batch, moved = stay, append(moved, went...)
-		case tandem.Is(err, tandem.Exists, tandem.Busy, tandem.Stale) && len(batch) > 1:
+		case rowRefused(err) && len(batch) > 1:
 			for _, p := range batch {
 				switch err := r.apply(ctx, []*piece{p}); {
 				case errors.As(err, &m):
 					moved = append(moved, p)
-				case tandem.Is(err, tandem.Exists, tandem.Busy, tandem.Stale):
+				case rowRefused(err):
 					p.err = err
 				case err != nil:
-					return moved, err
+					return moved, err // those before it are done
 				}
 			}
 			return moved, nil
-		case tandem.Is(err, tandem.Exists, tandem.Busy, tandem.Stale):
+		case rowRefused(err):
 			batch[0].err = err
 			return moved, nil
 		default:
@@ -117,6 +118,58 @@ func (r *run) commit(ctx context.Context, batch []*piece) (moved []*piece, err e
 		}
 	}
 	return moved, nil
+}
+
+// rowRefused reports whether the store refuses what one piece writes, so that the others go without it (S26).
+func rowRefused(err error) bool {
+	return tandem.Is(err, tandem.Exists, tandem.Busy, tandem.Stale, tandem.Invalid, tandem.NotFound, tandem.Malformed)
+}
+
+// commitOne commits one piece; the error is errMoved where someone else changed its device meanwhile.
+func (r *run) commitOne(ctx context.Context, p *piece) error {
+	moved, err := r.commit(ctx, []*piece{p})
+	if err == nil && len(moved) > 0 {
+		err = errMoved
+	}
+	if err == nil {
+		err = p.err
+	}
+	return err
+}
+
+// tell commits a piece that tells of a failure: without the assignment's row where someone else just
+// changed that, and as a warning where the store keeps nothing of it.
+func (r *run) tell(ctx context.Context, p *piece) error {
+	ctx = context.WithoutCancel(ctx)
+	out := func(err error) bool { return errors.Is(err, errMoved) || rowRefused(err) }
+	err := r.commitOne(ctx, p)
+	if out(err) && len(p.changes.UpdateAssignments) > 0 {
+		p.changes.UpdateAssignments, p.err = nil, nil
+		err = r.commitOne(ctx, p)
+	}
+	if !out(err) {
+		return err
+	}
+	r.mu.Lock()
+	r.record.Summary = addCounts(r.record.Summary, p.counts)
+	r.mu.Unlock()
+	for _, e := range p.changes.Entries {
+		r.warn(e.DeviceName + " " + e.ExternalDeviceID + ": " + e.Error + " (not kept as an entry: " + err.Error() + ")")
+	}
+	return nil
+}
+
+// subject gives the change that a piece is most about.
+func (p *piece) subject() tandem.Change {
+	for _, e := range p.changes.Entries {
+		if e.Outcome == tandem.OutcomeDone {
+			return e.Change
+		}
+	}
+	for _, in := range p.changes.PutIntents {
+		return in.Changes[0]
+	}
+	return tandem.Change{Side: tandem.LocalSide, Action: tandem.ActUpdate, DeviceID: p.deviceID}
 }
 
 // apply is one transaction.
@@ -160,6 +213,9 @@ func (r *run) apply(ctx context.Context, batch []*piece) error {
 				r.mu.Unlock()
 			}
 		}
+	}
+	for _, p := range batch {
+		p.done = true
 	}
 	return nil
 }
@@ -229,10 +285,12 @@ func (c *committer) write(ctx context.Context, batch []handed) {
 		switch {
 		case slices.Contains(moved, h.p):
 			h.reply <- errMoved
-		case err != nil:
-			h.reply <- err
-		default:
+		case h.p.err != nil:
 			h.reply <- h.p.err
+		case !h.p.done:
+			h.reply <- err // nil in a dry run
+		default:
+			h.reply <- nil
 		}
 	}
 }

@@ -220,7 +220,11 @@ func (r *run) refusedNames(ctx context.Context, w *work) error {
 				list = append(list, p)
 			}
 		}
-		_, err := r.commit(ctx, list)
-		return err
+		for _, p := range list {
+			if err := r.tell(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -374,8 +374,7 @@ func (r *run) contact(ctx context.Context) error {
 	if r.dry != nil {
 		return nil
 	}
-	_, err = r.commit(ctx, []*piece{p})
-	return err
+	return r.commitOne(ctx, p)
 }
 
 // checkPin compares the project with the one that the service was first connected to (S21).

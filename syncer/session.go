@@ -296,10 +296,13 @@ func (r *run) importFresh(ctx context.Context, fresh []reading) error {
 	return nil
 }
 
-// fail records a change that the store refused.
+// fail records a change that the store refused: without its values, where those are what it refuses.
 func (r *run) fail(c tandem.Change, err error) {
+	if tandem.Is(err, tandem.Invalid) {
+		c.Before, c.After = nil, nil
+	}
 	p := &piece{counts: tandem.Summary{Processed: 1, Failed: 1}, changes: tandem.Changes{Entries: []tandem.Entry{r.failure(c, err)}}}
-	if _, err := r.commit(context.Background(), []*piece{p}); err != nil {
+	if err := r.tell(context.Background(), p); err != nil {
 		r.warn(c.DeviceName + ": " + err.Error())
 	}
 }
