@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -45,23 +46,57 @@ func (p *progress) draw(now syncer.Progress) {
 	}
 	if p.bar == nil || now.Phase != p.phase || (p.total < 0) != (total < 0) {
 		p.end()
-		p.phase, p.total = now.Phase, total
-		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out.err), progressbar.OptionSetDescription(fmt.Sprintf("%-14s", now.Phase)),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("devices"), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(24), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true))
+		p.phase, p.total, p.began = now.Phase, total, p.out.clock()
+		// The spinner turns with each report (interval 0): no goroutine draws behind our back.
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out.err), progressbar.OptionSetDescription(p.describe(now)),
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionSetWidth(24), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true))
 	}
 	if total != p.total {
 		p.bar.ChangeMax(total)
 		p.total = total
 	}
+	p.bar.Describe(p.describe(now))
 	_ = p.bar.Set(now.Done) // a terminal that went away is nobody to tell
 }
+
+// describe names the phase, with its rate once there is one.
+func (p *progress) describe(now syncer.Progress) string {
+	text := fmt.Sprintf("%-14s", now.Phase)
+	if strings.HasPrefix(now.Phase, waiting) {
+		text += " " + untilDead
+	}
+	if rate := p.rate(now); rate >= 1 {
+		text += fmt.Sprintf(" %s a second", number(int(rate)))
+	}
+	return text
+}
+
+// rate is how many devices a second the phase does; 0 in its first second.
+func (p *progress) rate(now syncer.Progress) float64 {
+	if seconds := p.out.clock().Sub(p.began).Seconds(); seconds >= 1 {
+		return float64(now.Done) / seconds
+	}
+	return 0
+}
+
+// waiting is how the phase of a run that waits for another one begins.
+const waiting = "waiting"
+
+// untilDead says how long a dead process can make a run wait.
+var untilDead = "(at most " + duration(syncer.DefaultLeaseTTL) + " if its process died)"
 
 // line writes a line every few seconds.
 func (p *progress) line(now syncer.Progress) {
 	at := p.out.clock()
 	if now.Phase != p.phase {
 		p.phase, p.began = now.Phase, at
+		if strings.HasPrefix(now.Phase, waiting) { // once, and at once: this is why nothing happens
+			p.out.note("%s %s\n", now.Phase, untilDead)
+		}
+	}
+	if strings.HasPrefix(now.Phase, waiting) {
+		return
 	}
 	if at.Sub(p.told) < lineEvery {
 		return
@@ -71,10 +106,9 @@ func (p *progress) line(now syncer.Progress) {
 	if now.Total > 0 {
 		text += " of " + number(now.Total)
 	}
-	if seconds := at.Sub(p.began).Seconds(); seconds >= 1 {
-		rate := float64(now.Done) / seconds
+	if rate := p.rate(now); rate >= 1 {
 		text += fmt.Sprintf(", %s a second", number(int(rate)))
-		if left := now.Total - now.Done; left > 0 && rate > 0 {
+		if left := now.Total - now.Done; left > 0 {
 			text += ", " + duration(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
 		}
 	}
@@ -85,6 +119,7 @@ func (p *progress) line(now syncer.Progress) {
 func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
+		_ = p.bar.Exit()
 		p.bar = nil
 	}
 }
