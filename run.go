@@ -138,6 +138,10 @@ const (
 	OutcomePending EntryOutcome = "pending" // waits for a person
 )
 
+// GuardedNote in an entry's note says that the guard on deletes, unlinks and recreates counts it (S18): those
+// that a run made of itself. What a person did to a device that they named is not counted.
+const GuardedNote = "counted by the guard"
+
 // Entry is one line of a run's record (golioth_sync_log_entries).
 type Entry struct {
 	ID             string `json:"id"`

@@ -116,7 +116,7 @@ type SyncReader interface {
 	// RecentChanges gives the newest done create and update entries of the devices over all services, newest first,
 	// at most perDevice for each device, path and side.
 	RecentChanges(ctx context.Context, org string, deviceIDs []string, perDevice int) ([]Entry, error)
-	// Removals counts the done delete, unlink and recreate entries of the service since an instant;
+	// Removals counts the done delete, unlink and recreate entries with GuardedNote of the service since an instant;
 	// Rollouts the done remote updates of enabled and cohort.
 	Removals(ctx context.Context, org, service string, since time.Time) (int, error)
 	Rollouts(ctx context.Context, org, service string, since time.Time) (int, error)

@@ -296,11 +296,11 @@ func (s *Store) RecentChanges(ctx context.Context, org string, deviceIDs []strin
 	return found, err
 }
 
-// Removals counts the done delete, unlink and recreate entries of the service since an instant (S18).
+// Removals counts the done delete, unlink and recreate entries of the service since an instant that a guard counts (S18).
 func (s *Store) Removals(ctx context.Context, org, service string, since time.Time) (int, error) {
 	return s.countRows(ctx, "count removals", org, `SELECT COUNT(*) FROM golioth_sync_log_entries
-		WHERE organization_id = ? AND service_id = ? AND created_at >= ? AND outcome = 'done' AND action IN ('delete', 'unlink', 'recreate')`,
-		org, service, at(since))
+		WHERE organization_id = ? AND service_id = ? AND created_at >= ? AND outcome = 'done' AND action IN ('delete', 'unlink', 'recreate') AND note LIKE ?`,
+		org, service, at(since), "%"+tandem.GuardedNote+"%")
 }
 
 // Rollouts counts the done remote updates of enabled and cohort of the service since an instant (S18).

@@ -153,6 +153,23 @@ func TestS18Day(t *testing.T) {
 	w.equal(w.isLinked(w.localOf(ids[6]).ID), false)
 }
 
+// TestS18CountsItsOwn: what a person unlinked or settled by hand, and tombstones that are only unlinked, take
+// nothing from what the guard lets through.
+func TestS18CountsItsOwn(t *testing.T) {
+	w, ids := stocked(t, 30)
+	for _, id := range ids[:6] {
+		w.must(w.engine.Unlink(w.ctx, w.org, w.service.ID, w.localOf(id).ID, "ada"))
+	}
+	for _, id := range ids[6:12] {
+		w.deleteLocal(w.localOf(id).ID) // delete_remote is off: they are unlinked
+	}
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.deleteRemote(ids[12:16]...)
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.deleteRemote(ids[16:18]...) // four and two of them
+	w.ended(w.sync(tandem.OpBidirectional), tandem.RunBlocked)
+}
+
 // TestS18Half: more than half of the linked devices are held whatever the settings say.
 func TestS18Half(t *testing.T) {
 	w, ids := stocked(t, 10, config(func(c *tandem.ServiceConfig) { c.Guards.MaxDelete = 1 }))

@@ -69,6 +69,9 @@ func (r *run) remove(ctx context.Context, w *work, c *committer, l tandem.Linked
 	if l.Assignment.Status == tandem.SyncUnlinked || r.frozenByIntent(l.Device.ID) || !r.allows(change) {
 		return nil
 	}
+	if x.Guarded {
+		change.Note = joinNotes(x.Note, tandem.GuardedNote)
+	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID}
 	if x.Deleted || x.Action == tandem.ActRecreate { // else counted when it was missed
 		p.counts.Processed, p.counts.Successful = 1, 1
@@ -136,7 +139,7 @@ func (r *run) removeHere(ctx context.Context, l *tandem.Linked, x removal, p *pi
 				elsewhere = elsewhere || (other.ID != a.ID && other.Status != tandem.SyncUnlinked)
 			}
 			if elsewhere {
-				change.Action, change.Note = tandem.ActUnlink, x.Note+"; still linked on another service, so it stays"
+				change.Action, change.Note = tandem.ActUnlink, joinNotes("still linked on another service, so it stays", change.Note)
 			}
 		}
 		if change.Action == tandem.ActDelete {
@@ -302,7 +305,7 @@ func (r *run) deviceConflict(p *piece, l *tandem.Linked, kind tandem.ConflictTyp
 // recreate makes a remote device anew for one that was deleted there (S16). It gets a new remote id;
 // its credentials and data are gone, and the entry says so. It answers as deleteThere does.
 func (r *run) recreate(ctx context.Context, w *work, c *committer, l tandem.Linked, change tandem.Change, settles *tandem.Conflict) (cause, err error) {
-	change.Note = "created anew on the service: new id, its old credentials and data are gone"
+	change.Note = joinNotes("created anew on the service: new id, its old credentials and data are gone", change.Note)
 	if r.dry != nil {
 		return nil, c.put(&piece{deviceID: l.Device.ID, counts: tandem.Summary{Remote: tandem.Counts{Created: 1}},
 			changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeDone)}}})

@@ -244,9 +244,11 @@ var syncTests = map[string]func(*world){
 					for _, side := range []tandem.Side{tandem.LocalSide, tandem.RemoteSide} {
 						for _, outcome := range []tandem.EntryOutcome{tandem.OutcomeDone, tandem.OutcomeHeld} {
 							for _, hours := range []int{-2, 0} {
-								entries = append(entries, w.newEntry(run, d, func(e *tandem.Entry) {
-									e.Action, e.Path, e.Side, e.Outcome, e.CreatedAt = action, path, side, outcome, w.now.Add(time.Duration(hours)*time.Hour)
-								}))
+								for _, note := range []string{"why; " + tandem.GuardedNote, "by hand"} {
+									entries = append(entries, w.newEntry(run, d, func(e *tandem.Entry) {
+										e.Action, e.Path, e.Side, e.Outcome, e.Note, e.CreatedAt = action, path, side, outcome, note, w.now.Add(time.Duration(hours)*time.Hour)
+									}))
+								}
 							}
 						}
 					}
@@ -260,7 +262,7 @@ var syncTests = map[string]func(*world){
 		w.must(err)
 		all, err := w.st.Removals(w.ctx, w.org, s.ID, w.now.Add(-3*time.Hour))
 		w.must(err)
-		if removals != 3*4*2 || rollouts != 2 || all != 2*removals {
+		if removals != 3*4*2 || rollouts != 4 || all != 2*removals {
 			w.Errorf("removals %d, rollouts %d, all %d", removals, rollouts, all)
 		}
 	},
