@@ -52,11 +52,19 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
+		fates, _, err := s.fates(ctx, org.ID, filter.ServiceID)
+		if err != nil {
+			return err
+		}
 		if a.out.json {
-			if runs == nil {
-				runs = []tandem.Run{}
+			listed := make([]listedRun, len(runs))
+			for i := range runs {
+				listed[i] = listedRun{Run: runs[i]}
+				if runs[i].Status == tandem.RunBlocked {
+					listed[i].Held = fates[runs[i].PlanID]
+				}
 			}
-			return a.out.value(map[string]any{"runs": runs, "pagination": pagination(page, total)})
+			return a.out.value(map[string]any{"runs": listed, "pagination": pagination(page, total)})
 		}
 		if total == 0 {
 			a.out.printf("no run; start one: tandem sync --org %s\n", org.Slug)
@@ -69,13 +77,23 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 			if r.CompletedAt != nil {
 				took = duration(time.Duration(r.DurationMS) * time.Millisecond)
 			}
-			rows[i] = []string{r.ID, a.out.since(r.CreatedAt), string(r.Operation), string(r.Trigger), string(r.Status), number(r.Summary.Processed),
+			status := string(r.Status)
+			if fate := fates[r.PlanID]; r.Status == tandem.RunBlocked && fate != "" {
+				status += ", " + string(fate)
+			}
+			rows[i] = []string{r.ID, a.out.since(r.CreatedAt), string(r.Operation), string(r.Trigger), status, number(r.Summary.Processed),
 				summaryLine(r), number(r.Summary.Conflicts), number(r.Summary.Failed), took}
 		}
 		a.out.table([]string{"id", "when", "operation", "trigger", "status", "devices", "changed", "conflicts", "failed", "took"}, rows)
 		a.out.more(page, (page.Number-1)*page.Limit+len(runs), total)
 		return nil
 	})
+}
+
+// listedRun is a run in a list.
+type listedRun struct {
+	tandem.Run
+	Held held `json:"held,omitempty"` // of a blocked run: what became of what it held back
 }
 
 // RunsShowCmd is `tandem runs show`.
@@ -103,7 +121,11 @@ func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
 		if run.StartedAt != nil {
 			started = run.StartedAt.Format(time.DateTime) + " UTC, " + a.out.since(*run.StartedAt)
 		}
-		a.out.pairs("id", run.ID, "started", started, "by", clean(run.CreatedBy), "trigger", string(run.Trigger), "plan", run.PlanID, "undoes", run.Reverts)
+		_, fate, err := s.heldText(ctx, org, &run)
+		if err != nil {
+			return err
+		}
+		a.out.pairs("id", run.ID, "held back", fate, "started", started, "by", clean(run.CreatedBy), "trigger", string(run.Trigger), "plan", run.PlanID, "undoes", run.Reverts)
 		for _, p := range runDetails(&run).Phases {
 			a.out.printf("  %s  %s\n", a.out.dim(fmt.Sprintf("%-14s", p.Name)), duration(time.Duration(p.DurationMS)*time.Millisecond))
 		}
@@ -260,11 +282,22 @@ func (s *session) showHeld(ctx context.Context, org tandem.Organization, run *ta
 		}
 		offset += len(rows)
 	}
-	s.out.printf("\n%s\n", s.out.bold("held back until a person decides"))
+	fate, said, err := s.heldText(ctx, org, run)
+	if err != nil {
+		return err
+	}
+	title := "held back until a person decides"
+	if fate != heldWaiting {
+		title = "held back; " + said
+	}
+	s.out.printf("\n%s\n", s.out.bold(title))
 	for _, o := range planOrder {
 		if view.counts[o.kind] > 0 {
 			view.group(o.kind, o.title, o.removal)
 		}
+	}
+	if fate != heldWaiting {
+		return nil
 	}
 	s.out.printf("let it through: tandem runs approve %[1]s --org %[2]s\ndrop it:        tandem runs discard %[1]s --org %[2]s\n", run.ID, org.Slug)
 	return nil
@@ -306,7 +339,7 @@ type RunsApproveCmd struct {
 // Run lets it through, as a new run.
 func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
 	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		run, err := s.findRun(ctx, org, c.ID)
+		run, service, err := s.waits(ctx, org, c.ID)
 		if err != nil {
 			return err
 		}
@@ -317,10 +350,6 @@ func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
 			if err := a.confirm(false, "do what the run held back"); err != nil {
 				return err
 			}
-		}
-		service, err := s.registry.Service(ctx, s.actor, org.ID, run.ServiceID)
-		if err != nil {
-			return err
 		}
 		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
 			return s.engine.Approve(ctx, org.ID, run.ID, s.actor.By(), report)
@@ -348,6 +377,7 @@ func (c *RunsDiscardCmd) Run(ctx context.Context, a *app) error {
 			return a.out.value(map[string]any{"operation_id": run.ID, "discarded": true})
 		}
 		a.out.printf("dropped what the run %s held back\n", run.ID)
+		a.out.note("what caused it is still there: the next sync holds it back again, unless that is mended first\n")
 		return nil
 	})
 }

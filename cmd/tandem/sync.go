@@ -65,6 +65,11 @@ func (c *SyncCmd) Run(ctx context.Context, a *app) error {
 		if c.DryRun {
 			return c.dryRun(ctx, s, org, &service, req)
 		}
+		if c.Plan != "" {
+			if err := s.applicable(ctx, org, &service, c.Plan); err != nil {
+				return err
+			}
+		}
 		if err := c.approve(ctx, s, org, &service, req); err != nil {
 			return err
 		}
