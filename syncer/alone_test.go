@@ -103,3 +103,27 @@ func (s pickyStore) Apply(ctx context.Context, org string, c *tandem.Changes) er
 	}
 	return s.Store.Apply(ctx, org, c)
 }
+
+// TestS26StreamThatCannotBeRead: rows that are unreadable, or a stream that is away, hold nothing else up;
+// the rows that were read count.
+func TestS26StreamThatCannotBeRead(t *testing.T) {
+	for _, code := range []tandem.Code{tandem.Malformed, tandem.Timeout, tandem.Invalid} {
+		b := &bent{}
+		w := newWorld(t, bending(b), config(func(c *tandem.ServiceConfig) { c.Paths.Battery = "stream:battery" }))
+		ids := w.remotes("gate", 5)
+		w.completed(w.sync(tandem.OpBidirectional))
+		w.setHere(w.localOf(ids[0]).ID, "name", "renamed")
+		b.stream = func(yield func(tandem.StreamRow, error) bool) {
+			if yield(tandem.StreamRow{DeviceID: ids[1], Time: w.now(), Values: map[string]any{"battery": json.Number("41")}}, nil) {
+				yield(tandem.StreamRow{}, tandem.Errorf(code, "test", "", "1 of 2 rows have no device"))
+			}
+		}
+		run := w.sync(tandem.OpBidirectional)
+		w.completed(run)
+		w.equal(w.remoteDevice(ids[0]).Name, "renamed")
+		w.equal(len(w.details(run).Warnings), 1)
+		if level := w.localOf(ids[1]).BatteryLevel; level == nil || *level != 41 {
+			t.Errorf("%s: the battery is %v", code, level)
+		}
+	}
+}
