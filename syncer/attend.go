@@ -43,12 +43,7 @@ func (r *run) attendSpool(ctx context.Context, w *work, from *spool[task], phase
 			if err := r.border(ctx); err != nil {
 				return err
 			}
-			ids := make([]string, len(chunk))
-			counted := map[string]bool{}
-			for i, t := range chunk {
-				ids[i] = t.DeviceID
-				counted[t.DeviceID] = t.Counted
-			}
+			ids, counted := once(chunk)
 			linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, ids)
 			if err != nil {
 				return err
@@ -64,6 +59,20 @@ func (r *run) attendSpool(ctx context.Context, w *work, from *spool[task], phase
 			return nil
 		})
 	})
+}
+
+// once gives the devices of some tasks, each once however often it came up, and which of them the run has
+// counted already: a device that came up uncounted is counted when it is attended.
+func once(tasks []task) (ids []string, counted map[string]bool) {
+	counted = map[string]bool{}
+	for _, t := range tasks {
+		before, known := counted[t.DeviceID]
+		if !known {
+			ids = append(ids, t.DeviceID)
+		}
+		counted[t.DeviceID] = t.Counted && (before || !known)
+	}
+	return ids, counted
 }
 
 // inParallel runs what feed gives on the run's workers, with one committer behind them.

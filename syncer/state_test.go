@@ -333,3 +333,19 @@ func TestMetadataMany(t *testing.T) {
 	}
 	w.quiet(tandem.OpBidirectional)
 }
+
+// TestS20EachDeviceCountsOnce: one that has something for there, and whose state is read by itself, too.
+func TestS20EachDeviceCountsOnce(t *testing.T) {
+	w := newWorld(t, config(withMetadata), unknown("listing-data=null"))
+	ids := w.remotes("gate", 3)
+	for _, id := range ids {
+		w.setState(id, "info/site/floor", "1")
+	}
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.setHere(w.localOf(ids[0]).ID, "metadata/site/room", "x")
+	w.setHere(w.localOf(ids[1]).ID, "enabled", false)
+	run := w.sync(tandem.OpBidirectional)
+	w.completed(run)
+	w.equal(run.Summary, tandem.Summary{Processed: 3, Successful: 3, Remote: tandem.Counts{Updated: 2}})
+	w.equal(w.state(ids[0], "info/site/room"), any("x"))
+}
