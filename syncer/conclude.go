@@ -290,14 +290,18 @@ func (r *run) overridden(after *writeResult) []merge.Conflict {
 	if after.intent.ConflictID != "" {
 		return nil // a person settled that one
 	}
-	base := &after.linked.Assignment.Base
+	base := after.linked.Assignment.Base
+	if r.words.anyRenamed() { // what was renamed there is no other value
+		base, _ = r.words.follow(base, after.linked.Device.Shared())
+	}
 	var list []merge.Conflict
 	for i := range after.intent.Changes {
 		c := &after.intent.Changes[i]
 		f, ok := c.Path.Field()
 		known := slices.ContainsFunc(after.settled, func(x merge.Conflict) bool { return x.Path == c.Path })
-		if !ok || known || f == tandem.FieldTags || f == tandem.FieldHardwareIDs || c.Note == "forced" {
-			continue
+		strategy := r.service.Config.StrategyFor(f)
+		if !ok || known || f == tandem.FieldTags || f == tandem.FieldHardwareIDs || c.Note == forced || strategy == tandem.Manual {
+			continue // manual settles nothing by itself
 		}
 		there, was := decode(c.Before), any(nil)
 		kind := tandem.InitialMismatch
@@ -312,7 +316,7 @@ func (r *run) overridden(after *writeResult) []merge.Conflict {
 			continue // S4: an empty side takes the other
 		}
 		list = append(list, merge.Conflict{Path: c.Path, Type: kind, Base: was, Local: decode(c.After), Remote: there,
-			Settled: r.service.Config.StrategyFor(f), Value: decode(c.After)})
+			Settled: strategy, Value: decode(c.After)})
 	}
 	return list
 }

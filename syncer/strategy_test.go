@@ -156,3 +156,20 @@ func TestS8NewestWins(t *testing.T) {
 		})
 	}
 }
+
+// TestS8RenameThereIsNotOverridden: a cohort renamed there and changed here, in one run, is no conflict that a strategy settled.
+func TestS8RenameThereIsNotOverridden(t *testing.T) {
+	for _, strategy := range []tandem.Strategy{tandem.Manual, tandem.LocalWins} {
+		w := newWorld(t, config(func(c *tandem.ServiceConfig) { c.Strategy = strategy }))
+		other := w.entity(tandem.CohortEntity, "south")
+		w.remotes("other", 20) // so that no guard minds one
+		id := w.remote("gate", cohort("north"))
+		w.completed(w.sync(tandem.OpBidirectional))
+		w.renameEntity(tandem.CohortEntity, "north", "north-2")
+		w.setHere(w.localOf(id).ID, "cohort", "south")
+		w.completed(w.sync(tandem.OpBidirectional))
+		w.equal(w.remoteDevice(id).CohortID, other)
+		w.equal(w.closed(), []tandem.ResolutionStatus{})
+		w.equal(len(w.conflicts()), 0)
+	}
+}
