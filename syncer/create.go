@@ -331,6 +331,9 @@ func (r *run) perCreate(ctx context.Context, d tandem.Device, in tandem.Intent, 
 func (r *run) created(ctx context.Context, w *work, c *committer, d tandem.Device, in tandem.Intent, rd tandem.RemoteDevice) error {
 	p, more := r.createdPiece(d, in, rd)
 	err := c.put(p)
+	if tandem.Is(err, tandem.Exists) {
+		return r.orphan(c, &in, rd.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -342,6 +345,20 @@ func (r *run) created(ctx context.Context, w *work, c *committer, d tandem.Devic
 		return err
 	}
 	return r.attend(ctx, w, c, linked[0], true, anyButNames)
+}
+
+// orphan tells of a device that was created on the service for one that a person linked otherwise meanwhile.
+func (r *run) orphan(c *committer, in *tandem.Intent, externalID string) error {
+	change := in.Changes[0]
+	change.ExternalDeviceID = externalID
+	why := tandem.Errorf(tandem.Exists, "sync", change.DeviceName, "it was linked to another device while it was created on the service; what was created there, %s, belongs to nobody", externalID).
+		WithHint("delete that one on the service, or link it: tandem remote list --not-linked")
+	p := &piece{deviceID: in.DeviceID, counts: tandem.Summary{Processed: 1, Failed: 1},
+		changes: tandem.Changes{DropIntents: []string{in.ID}, Entries: []tandem.Entry{r.failure(change, why)}}}
+	if err := r.settledConflict(&writeResult{linked: tandem.Linked{Device: tandem.Device{ID: in.DeviceID, Name: change.DeviceName}}, intent: *in}, p, false); err != nil {
+		return err
+	}
+	return c.put(p)
 }
 
 // createdPiece makes the piece of a confirmed create; more says that an update must follow.

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -179,5 +180,37 @@ func TestS24IntentOfALinkThatIsNoMore(t *testing.T) {
 			w.equal(w.assignment(local), before)
 			w.equal(w.device(local).Name, "gate-000")
 		})
+	}
+}
+
+// TestS14LinkedWhileItIsCreated waits for the create; where the two cross after all, what was created is
+// named, and the run goes on with the others.
+func TestS14LinkedWhileItIsCreated(t *testing.T) {
+	var h hooks
+	w := newWorld(t, h.hooked(), config(func(c *tandem.ServiceConfig) { c.CreateRemote, c.CreateLocal = true, false }))
+	w.remotes("gate", 3)
+	w.completed(w.sync(tandem.OpBidirectional))
+	here := w.local("made")
+	w.local("second")
+	other := w.remote("other")
+	h.on(nil, func(call, thing string) error {
+		if call != "remote create" || thing != "made" {
+			return nil
+		}
+		h.on(nil, nil)
+		_, err := w.engine.Link(w.ctx, w.org, w.service.ID, here, other, "ada")
+		w.wantCode(err, tandem.Busy)
+		now := w.now()
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{CreateAssignments: []tandem.Assignment{{ID: w.id(), OrganizationID: w.org, DeviceID: here,
+			ServiceID: w.service.ID, ExternalDeviceID: other, Status: tandem.SyncPending, SyncEnabled: true, Version: 1, CreatedAt: now, UpdatedAt: now}}}))
+		return nil
+	})
+	run := w.sync(tandem.OpBidirectional)
+	w.ended(run, tandem.RunPartial)
+	made := w.remoteNamed("made").ID
+	w.equal([]any{w.assignment(here).ExternalDeviceID, len(w.intents()), w.hasNamed("second"), run.Summary.Remote.Created, run.Summary.Failed},
+		[]any{other, 0, true, 1, 1})
+	if told := strings.Join(w.told(run), "\n"); !strings.Contains(told, made) {
+		t.Errorf("the run does not name %s:\n%s", made, told)
 	}
 }

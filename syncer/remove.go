@@ -359,6 +359,11 @@ func (r *run) recoverRecreate(ctx context.Context, w *work, c *committer, d tand
 	if found == nil || len(linked) == 0 {
 		return r.dropIntent(c, &in)
 	}
+	was := in
+	was.ExternalDeviceID = in.Changes[0].ExternalDeviceID
+	if parted(&was, &linked[0].Assignment) {
+		return r.orphan(c, &in, found.ID)
+	}
 	p, more := r.createdPiece(linked[0].Device, in, *found)
 	fresh := p.changes.CreateAssignments[0]
 	a := linked[0].Assignment
