@@ -40,7 +40,15 @@ func (e *Engine) session(ctx context.Context, org, serviceID string, req Request
 	if r.remote, err = e.connect(ctx, service); err != nil {
 		return nil, err
 	}
-	_, err = r.identifyProject(ctx)
+	if _, err = r.identifyProject(ctx); err != nil {
+		return nil, err
+	}
+	open, err := e.Store.Intents(ctx, org, service.ID)
+	for _, in := range open {
+		if in.Temporary != "" {
+			r.park(in)
+		}
+	}
 	return r, err
 }
 
