@@ -1,7 +1,9 @@
 package syncer_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"tandem"
 	"tandem/syncer"
@@ -64,4 +66,72 @@ func TestS24SettlementThatSlept(t *testing.T) {
 			w.completed(w.quiet(tandem.OpBidirectional))
 		})
 	}
+}
+
+// youngIntents is a store in which another process begins a write while a run waits for the intents that it found.
+type youngIntents struct {
+	tandem.Store
+	waited bool
+	begin  func()
+}
+
+func (s *youngIntents) Now(ctx context.Context) (time.Time, error) {
+	s.waited = true
+	return s.Store.Now(ctx)
+}
+
+func (s *youngIntents) Intents(ctx context.Context, org, service string) ([]tandem.Intent, error) {
+	if begin := s.begin; s.waited && begin != nil {
+		s.begin = nil
+		begin()
+	}
+	return s.Store.Intents(ctx, org, service)
+}
+
+// TestS24YoungIntent of a settlement that is under way is left to it: nobody takes its write for never made.
+func TestS24YoungIntent(t *testing.T) {
+	var young youngIntents
+	w := newWorld(t, wrapStore(func(s tandem.Store) tandem.Store { young.Store = s; return &young }),
+		withEngine(func(e *syncer.Engine) { e.WriteTimeout = time.Second }))
+	ids := w.remotes("gate", 2)
+	w.completed(w.sync(tandem.OpBidirectional))
+	here := []string{w.localOf(ids[0]).ID, w.localOf(ids[1]).ID}
+	now, err := w.store.Now(w.ctx)
+	w.must(err)
+	intent := func(i int, until time.Time) *tandem.Changes {
+		return &tandem.Changes{PutIntents: []tandem.Intent{{ID: w.id(), OrganizationID: w.org, ServiceID: w.service.ID, RunID: w.id(), DeviceID: here[i],
+			ExternalDeviceID: ids[i], Kind: tandem.IntentUpdate, Until: until, CreatedAt: w.now(), Changes: []tandem.Change{{Side: tandem.RemoteSide,
+				Action: tandem.ActUpdate, DeviceID: here[i], DeviceName: "gate", ExternalDeviceID: ids[i], Path: "name", Before: []byte(`"gate"`), After: []byte(`"renamed"`)}}}}}
+	}
+	w.must(w.store.Apply(w.ctx, w.org, intent(0, now)))
+	for _, id := range here {
+		w.setHere(id, "tags", []string{"blue"})
+	}
+	young.begin = func() { w.must(w.store.Apply(w.ctx, w.org, intent(1, now.Add(6*time.Second)))) }
+	young.waited = false
+	w.sync(tandem.OpBidirectional)
+	w.equal(len(w.intents()), 1)
+	w.equal([]int{len(w.remoteTags(ids[0])), len(w.remoteTags(ids[1]))}, []int{1, 0})
+}
+
+// TestS27SessionsKnowTemporaryNames: what a person looks at or settles has the name that the device is to keep.
+func TestS27SessionsKnowTemporaryNames(t *testing.T) {
+	w := newWorld(t)
+	id := w.remote("gate")
+	w.completed(w.sync(tandem.OpBidirectional))
+	local := w.localOf(id).ID
+	w.setHere(local, "name", "renamed")
+	now, err := w.store.Now(w.ctx)
+	w.must(err)
+	w.setThere(id, "name", "tandem-renaming-"+local)
+	w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutIntents: []tandem.Intent{{ID: w.id(), OrganizationID: w.org, ServiceID: w.service.ID, RunID: w.id(),
+		DeviceID: local, ExternalDeviceID: id, Kind: tandem.IntentRename, Temporary: "tandem-renaming-" + local, Until: now, CreatedAt: w.now(),
+		Changes: []tandem.Change{{Side: tandem.RemoteSide, Action: tandem.ActUpdate, DeviceID: local, DeviceName: "gate", ExternalDeviceID: id,
+			Path: "name", Before: []byte(`"gate"`), After: []byte(`"renamed"`)}}}}}))
+	all, err := w.engine.Compare(w.ctx, w.org, local)
+	w.must(err)
+	w.must(all[0].RemoteError)
+	w.equal(all[0].Remote.Name, "gate")
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal([]any{w.remoteDevice(id).Name, w.device(local).Name, len(w.intents())}, []any{"renamed", "renamed", 0})
 }

@@ -171,6 +171,7 @@ func TestS19WriteOnlyWithinTheLease(t *testing.T) {
 	w.wantCode(err, tandem.LeaseLost)
 	w.equal(w.requests().Writes, 0)
 	w.equal(w.remoteDevice(id).Name, "gate")
+	w.intentsEnded()
 	w.engine.LeaseTTL, w.engine.WriteTimeout = 10*time.Second, 10*time.Millisecond
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.equal(w.remoteDevice(id).Name, "here")

@@ -30,8 +30,13 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.outwait(ctx, open); err != nil {
 		return err
 	}
-	// A settlement that is under way has no lease: its intent may have gone meanwhile, or be young.
+	// A settlement that is under way has no lease: its intent may have gone meanwhile, or be young. A young
+	// one's device is left to the next run.
 	if open, err = r.e.Store.Intents(ctx, r.org, r.service.ID); err != nil {
+		return err
+	}
+	now, err := r.e.Store.Now(ctx)
+	if err != nil {
 		return err
 	}
 	c := r.startCommitter(context.WithoutCancel(ctx))
@@ -41,6 +46,10 @@ func (r *run) recover(ctx context.Context) error {
 	for _, in := range open {
 		if err := r.border(ctx); err != nil {
 			return err
+		}
+		if left := in.Until.Sub(now); left > 0 && left < 2*r.e.longestWrite() { // a clock that jumped makes it longer
+			r.freeze(in.DeviceID)
+			continue
 		}
 		if err := r.recoverOne(ctx, w, c, in); err != nil {
 			if err = r.notRecovered(ctx, &in, err); err != nil {
@@ -70,6 +79,9 @@ func (r *run) notRecovered(ctx context.Context, in *tandem.Intent, err error) er
 	return nil
 }
 
+// clockGrain is the least step of a database's clock: SQLite tells milliseconds.
+const clockGrain = 2 * time.Millisecond
+
 // outwait waits until every write that may still be under way has certainly ended (S19), by the database's clock.
 func (r *run) outwait(ctx context.Context, open []tandem.Intent) error {
 	now, err := r.e.Store.Now(ctx)
@@ -78,7 +90,7 @@ func (r *run) outwait(ctx context.Context, open []tandem.Intent) error {
 	}
 	var wait time.Duration
 	for _, in := range open {
-		wait = max(wait, in.Until.Sub(now))
+		wait = max(wait, in.Until.Sub(now)+clockGrain)
 	}
 	// A clock that jumped must not hold the run up for longer than a write can last.
 	return sleep(ctx, min(wait, r.e.longestWrite()))
@@ -205,14 +217,18 @@ func (r *run) recoverCreate(ctx context.Context, w *work, c *committer, in tande
 	if err != nil {
 		return err
 	}
-	for _, a := range on {
-		if a.ServiceID == r.service.ID && in.Changes[0].Action != tandem.ActRecreate {
-			return r.dropIntent(c, &in) // linked meanwhile
-		}
-	}
 	found, err := r.findOurs(ctx, in.Create)
 	if err != nil {
 		return err
+	}
+	for _, a := range on { // linked meanwhile
+		switch {
+		case a.ServiceID != r.service.ID || in.Changes[0].Action == tandem.ActRecreate:
+		case found != nil && found.ID != a.ExternalDeviceID:
+			return r.orphan(c, &in, found.ID)
+		default:
+			return r.dropIntent(c, &in)
+		}
 	}
 	if in.Changes[0].Action == tandem.ActRecreate {
 		return r.recoverRecreate(ctx, w, c, d, in, found)
