@@ -42,22 +42,29 @@ func TestS16EditedWhileItVanishes(t *testing.T) {
 
 // TestS17RestoredWhileItIsDeleted: a tombstone that a person takes back meanwhile is not deleted there.
 func TestS17RestoredWhileItIsDeleted(t *testing.T) {
-	var h hooks
-	w, ids := stocked(t, 20, h.hooked(), deletingRemote)
-	local := w.localOf(ids[0]).ID
-	w.deleteLocal(local)
-	listed := false
-	h.on(nil, func(call, _ string) error {
-		listed = listed || call == "remote list"
-		if listed && call == "store apply" {
-			h.on(nil, nil)
-			w.editLocal(local, func(d *tandem.Device) { d.DeletedAt = nil })
-		}
-		return nil
-	})
-	w.editRemote(ids[1], rename("something to commit"))
-	run := w.sync(tandem.OpBidirectional)
-	w.completed(run)
-	w.equal([]any{w.hasRemote(ids[0]), w.isLinked(local), run.Summary.Processed}, []any{true, true, 20})
-	w.quiet(tandem.OpBidirectional)
+	for name, last := range map[string]string{"after the listing": "store apply", "after the last look": "remote read"} {
+		t.Run(name, func(t *testing.T) {
+			var h hooks
+			w, ids := stocked(t, 20, h.hooked(), deletingRemote)
+			local := w.localOf(ids[0]).ID
+			w.deleteLocal(local)
+			listed := false
+			h.on(nil, func(call, thing string) error {
+				listed = listed || call == "remote list"
+				if listed && call == last && (thing == "" || thing == ids[0]) {
+					h.on(nil, nil)
+					w.editLocal(local, func(d *tandem.Device) { d.DeletedAt = nil })
+				}
+				return nil
+			})
+			w.editRemote(ids[1], rename("something to commit"))
+			run := w.sync(tandem.OpBidirectional)
+			w.completed(run)
+			w.equal([]bool{w.hasRemote(ids[0]), w.isLinked(local)}, []bool{true, true})
+			if last == "store apply" {
+				w.equal(run.Summary.Processed, 20)
+			}
+			w.quiet(tandem.OpBidirectional)
+		})
+	}
 }

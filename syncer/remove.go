@@ -219,7 +219,8 @@ func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, x 
 	in.Changes = []tandem.Change{change}
 	a := l.Assignment
 	a.UpdatedAt = r.now()
-	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}}}
+	// The device is written as it was, so that one restored since it was read moves instead (S17).
+	p := &piece{deviceID: l.Device.ID, assignmentID: a.ID, changes: tandem.Changes{UpdateAssignments: []tandem.Assignment{a}, UpdateDevices: []tandem.Device{l.Device}}}
 	settling(&in, settles, p)
 	p.changes.PutIntents = []tandem.Intent{in}
 	if err := c.put(p); err != nil {
@@ -227,6 +228,7 @@ func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, x 
 	}
 	l.Assignment = a
 	l.Assignment.Version++
+	l.Device.Version++
 	if err := r.mayWrite(ctx, &in); err != nil {
 		return nil, err
 	}
