@@ -22,7 +22,9 @@ type MigrateCmd struct {
 }
 
 // MigrateUpCmd is `tandem migrate up`.
-type MigrateUpCmd struct{}
+type MigrateUpCmd struct {
+	ScrubLegacyKeys bool `help:"Overwrite the plain API keys that an older schema left in legacy_device_integrations, of every service that has its key."`
+}
 
 // Run migrates.
 func (c *MigrateUpCmd) Run(ctx context.Context, a *app) error {
@@ -38,20 +40,32 @@ func (c *MigrateUpCmd) Run(ctx context.Context, a *app) error {
 		if err := s.CheckSchema(ctx); err != nil {
 			return err
 		}
+		keys, err := a.legacyKeys(ctx, s, c.ScrubLegacyKeys)
+		if err != nil {
+			return err
+		}
+		code := error(nil)
+		if len(old.Left)+len(old.Locked) > 0 || c.ScrubLegacyKeys && len(keys.Kept) > 0 {
+			code = exitCode(exitPartial)
+		}
 		if a.out.json {
 			if applied == nil {
 				applied = []string{}
 			}
-			return a.out.value(map[string]any{"applied": applied, "device_integrations": old})
+			if err := a.out.value(map[string]any{"applied": applied, "device_integrations": old, "legacy_keys": keys}); err != nil {
+				return err
+			}
+			return code
 		}
 		a.showLegacy(&old)
+		a.showLegacyKeys(&keys)
 		if len(applied) == 0 && !old.Found {
 			a.out.printf("the schema is up to date\n")
 		}
 		for _, name := range applied {
 			a.out.printf("applied %s\n", name)
 		}
-		return nil
+		return code
 	})
 }
 
@@ -122,7 +136,12 @@ func (c *BackupCmd) Run(ctx context.Context, a *app) error {
 			return a.out.value(map[string]any{"file": c.File, "key_file": a.keyFile()})
 		}
 		a.out.printf("wrote %s\n", c.File)
-		a.out.note("the API keys in it open only with %s: keep a copy of that file too, in another place\n", a.keyFile())
+		if keys, err := a.legacyKeys(ctx, s, false); err != nil {
+			return err
+		} else if len(keys.Kept) > 0 {
+			a.out.note("it holds %s in plain text in %s; before the next backup: tandem migrate up --scrub-legacy-keys\n", count(len(keys.Kept), "API key", "API keys"), legacyTable)
+		}
+		a.out.note("the API keys of its services open only with %s: keep a copy of that file too, in another place\n", a.keyFile())
 		return nil
 	})
 }

@@ -12,7 +12,7 @@ import (
 func (a *app) migrateLegacy(ctx context.Context, s *store.Store) (legacy.Report, error) {
 	found, err := legacy.Found(ctx, s)
 	if err != nil || !found {
-		return legacy.Report{}, err
+		return legacy.Report{Left: []legacy.Row{}, Locked: []legacy.Row{}, Notes: []legacy.Row{}, NotVisible: []string{}}, err
 	}
 	keys, err := secret.Open(a.keyFile())
 	if err != nil {
@@ -34,7 +34,7 @@ func (a *app) showLegacy(r *legacy.Report) {
 		rows  []legacy.Row
 	}{
 		{"left where they are, because they could not be read", r.Left},
-		{"services without a readable API key; give it again with tandem service update NAME --api-key-file FILE", r.Locked},
+		{"services without a readable API key; give it again with tandem service update NAME --org ORGANIZATION --api-key-file FILE", r.Locked},
 		{"brought over with a difference", r.Notes},
 	} {
 		if len(group.rows) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -134,6 +135,18 @@ func (m *migration) service(r, config row) (s tandem.Service, locked string, err
 	s.Config.BaseURL = first([]string{"base_url"}, []string{"base_url", "baseUrl", "url"})
 	if every := config.number64("sync_interval_seconds"); every != nil && *every >= 60 {
 		s.SyncInterval = int(*every)
+	}
+	unusable := ""
+	switch u, err := url.Parse(s.Config.BaseURL); {
+	case s.Config.Project == "":
+		unusable = "it has no project"
+	case s.Config.BaseURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http"):
+		unusable = fmt.Sprintf("its address %q is not a URL", s.Config.BaseURL)
+	}
+	if unusable != "" {
+		unusable += ": the service is disabled until that is corrected (tandem service update NAME --project ID --base-url URL, then tandem service resume NAME)"
+		s.IsActive, s.State, s.StateReason = false, tandem.ServiceDegraded, unusable
+		m.note(prefix+integrations, r, "%s", unusable)
 	}
 	stored := first([]string{"api_key_encrypted", "api_key"}, keyNames)
 	text, ok := readKey(stored)

@@ -42,6 +42,11 @@ func Open(ctx context.Context, path string, options ...store.Options) (*store.St
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !how.AutoMigrate && !how.AnySchema {
 		return nil, tandem.Errorf(tandem.Schema, op, path, "there is no database file yet").WithHint("run `tandem migrate up` to make it")
 	}
+	if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil { // whoever makes it alone may read it
+		if err := f.Close(); err != nil {
+			return nil, (&dialect{path: path}).Error(op, err)
+		}
+	} // any other failure SQLite tells better
 	writer, err := sql.Open("sqlite", source(path, false))
 	if err != nil {
 		return nil, (&dialect{path: path}).Error(op, err)
