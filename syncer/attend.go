@@ -205,8 +205,8 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 	return r.send(ctx, w, c, d, p, counted)
 }
 
-// decideOne merges one device that was read afresh. What waits for a person, what a plan does not hold
-// and what keeps changing back is not sent.
+// decideOne merges one device that was read afresh. What waits for a person, what a plan does not hold,
+// what keeps changing back and what a guard holds back is not sent.
 func (r *run) decideOne(ctx context.Context, l *tandem.Linked, rd reading) (*decision, error) {
 	open, err := r.openConflicts(ctx, []string{l.Assignment.ExternalDeviceID}, []string{l.Device.ID})
 	if err != nil {
@@ -219,7 +219,7 @@ func (r *run) decideOne(ctx context.Context, l *tandem.Linked, rd reading) (*dec
 	if err := r.pauseFlapping(ctx, list); err != nil {
 		return nil, err
 	}
-	return &list[0], nil
+	return &list[0], r.guardOne(ctx, &list[0])
 }
 
 func isName(e merge.Edit) bool { return e.Path == "name" }

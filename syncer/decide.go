@@ -212,7 +212,7 @@ func (r *run) sendable(d *decision) []merge.Edit {
 				continue
 			}
 		}
-		if r.guard.changesHeld && (e.Path == "enabled" || e.Path == "cohort") {
+		if r.guard.changesHeld.Load() && rollsOut(e) {
 			d.held = append(d.held, e)
 			continue
 		}

@@ -3,16 +3,27 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem"
+	"tandem/merge"
 )
 
 // guards is what the guards decided about this run (S18).
 type guards struct {
-	changesHeld  bool // exports of enabled and cohort
+	changesHeld  atomic.Bool // exports of enabled and cohort
 	removalsHeld bool
 	approved     bool // a person let them through
+
+	mu       sync.Mutex
+	rollouts map[uint64]struct{} // devices whose enabled or cohort goes to the remote, by hash
+	known    bool                // earlier and linked
+	earlier  int                 // rollouts within 24 hours, before this run
+	linked   int
 }
 
 // guardWindow is over what time the guards count.
@@ -37,40 +48,127 @@ func aboveRatio(n, linked int, ratio float64) bool {
 	return n > max(guardFloor, int(ratio*float64(linked)))
 }
 
-// decideGuards counts what the run would remove and roll out, before any of it is done.
+// decideGuards looks at what the run would remove and roll out, before any of it is done.
 func (r *run) decideGuards(ctx context.Context, w *work, l *listed) error {
-	if w.removals+w.rollouts == 0 || r.guard.approved {
+	if err := r.guardRemovals(ctx, w, l); err != nil {
+		return err
+	}
+	return r.guardRollouts(ctx)
+}
+
+// guardRemovals holds deletes, unlinks and recreates back where they are too many. It decides again once
+// everything was looked at: a device may have vanished under a write.
+func (r *run) guardRemovals(ctx context.Context, w *work, l *listed) error {
+	if w.removals == 0 || r.guard.approved || r.guard.removalsHeld {
 		return nil
 	}
 	linked, err := r.e.Store.LinkedCount(ctx, r.org, r.service.ID)
 	if err != nil {
 		return err
 	}
-	since := r.now().Add(-guardWindow)
-	g := r.service.Config.Guards
-	if w.removals > 0 {
-		earlier, err := r.e.Store.Removals(ctx, r.org, r.service.ID, since)
-		if err != nil {
+	earlier, err := r.e.Store.Removals(ctx, r.org, r.service.ID, r.now().Add(-guardWindow))
+	if err != nil {
+		return err
+	}
+	empty := l != nil && l.empty
+	if empty || overLimit(w.removals, earlier, linked+earlier, r.service.Config.Guards.MaxDelete) {
+		r.guard.removalsHeld = true
+		text := fmt.Sprintf("%d devices would be deleted, unlinked or recreated (%d more within 24 hours) of %d linked", w.removals, earlier, linked)
+		if empty {
+			text = fmt.Sprintf("the service lists no device at all, where %d were linked", linked)
+		}
+		r.block(text)
+	}
+	return nil
+}
+
+// rollsOut reports whether an edit for the remote is one that the guard on changes counts.
+func rollsOut(e merge.Edit) bool { return e.Path == "enabled" || e.Path == "cohort" }
+
+// countRollout counts a device whose enabled or cohort goes to the remote, once in a run.
+func (r *run) countRollout(d *decision) {
+	if !slices.ContainsFunc(d.send, rollsOut) {
+		return
+	}
+	r.guard.mu.Lock()
+	defer r.guard.mu.Unlock()
+	if r.guard.rollouts == nil {
+		r.guard.rollouts = map[uint64]struct{}{}
+	}
+	r.guard.rollouts[maphash.String(r.metSeed, d.linked.Device.ID)] = struct{}{}
+}
+
+// guardRollouts holds exports of enabled and cohort back where they are of too many devices. What was done
+// earlier is counted before this run does any.
+func (r *run) guardRollouts(ctx context.Context) error {
+	g := &r.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.rollouts)
+	if n == 0 || g.approved || g.changesHeld.Load() {
+		return nil
+	}
+	if !g.known {
+		var err error
+		if g.linked, err = r.e.Store.LinkedCount(ctx, r.org, r.service.ID); err != nil {
 			return err
 		}
-		empty := l != nil && l.empty
-		if empty || overLimit(w.removals, earlier, linked+earlier, g.MaxDelete) {
-			r.guard.removalsHeld = true
-			text := fmt.Sprintf("%d devices would be deleted, unlinked or recreated (%d more within 24 hours) of %d linked", w.removals, earlier, linked)
-			if empty {
-				text = fmt.Sprintf("the service lists no device at all, where %d were linked", linked)
-			}
-			r.block(text)
+		if g.earlier, err = r.e.Store.Rollouts(ctx, r.org, r.service.ID, r.now().Add(-guardWindow)); err != nil {
+			return err
+		}
+		g.known = true
+	}
+	if aboveRatio(n+g.earlier, g.linked, r.service.Config.Guards.MaxChange) {
+		g.changesHeld.Store(true)
+		r.block(fmt.Sprintf("enabled or cohort of %d devices would be changed on the service (%d more within 24 hours) of %d linked", n, g.earlier, g.linked))
+	}
+	return nil
+}
+
+// guardOne guards a device that is about to be written, however the run came to it.
+func (r *run) guardOne(ctx context.Context, d *decision) error {
+	if !slices.ContainsFunc(d.send, rollsOut) {
+		return nil
+	}
+	r.countRollout(d)
+	if err := r.guardRollouts(ctx); err != nil || !r.guard.changesHeld.Load() {
+		return err
+	}
+	var send []merge.Edit
+	for _, e := range d.send {
+		if rollsOut(e) {
+			d.held = append(d.held, e)
+		} else {
+			send = append(send, e)
 		}
 	}
-	if w.rollouts > 0 {
-		earlier, err := r.e.Store.Rollouts(ctx, r.org, r.service.ID, since)
+	d.send = send
+	return nil
+}
+
+// foresee counts what a run about some devices would roll out by what was edited here, before it writes the
+// first of them: there is no listing that tells.
+func (r *run) foresee(ctx context.Context, ids []string) error {
+	for some := range slices.Chunk(ids, batchSize) {
+		linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, some)
 		if err != nil {
 			return err
 		}
-		if aboveRatio(w.rollouts+earlier, linked, g.MaxChange) {
-			r.guard.changesHeld = true
-			r.block(fmt.Sprintf("enabled or cohort of %d devices would be changed on the service (%d more within 24 hours) of %d linked", w.rollouts, earlier, linked))
+		open, err := r.openConflicts(ctx, nil, some)
+		if err != nil {
+			return err
+		}
+		var list []decision
+		for _, l := range linked {
+			if l.Assignment.Status != tandem.SyncUnlinked && l.Assignment.SyncEnabled && l.Device.DeletedAt == nil {
+				list = append(list, r.decide(l, reading{shared: l.Assignment.Base.Remote}, open[l.Assignment.ExternalDeviceID], nil))
+			}
+		}
+		if err := r.limitAllowed(ctx, list); err != nil {
+			return err
+		}
+		for i := range list {
+			r.countRollout(&list[i])
 		}
 	}
 	return nil
@@ -83,17 +181,6 @@ func (r *run) block(text string) {
 		text = r.details.BlockedBy + "; " + text
 	}
 	r.details.BlockedBy = text
-}
-
-// guardRemovals decides again once everything was looked at: a device may have vanished under a write.
-func (r *run) guardRemovals(ctx context.Context, w *work, l *listed) error {
-	if r.guard.removalsHeld {
-		return nil
-	}
-	rollouts := w.rollouts
-	w.rollouts = 0
-	defer func() { w.rollouts = rollouts }()
-	return r.decideGuards(ctx, w, l)
 }
 
 // baseValue gives a field's value whole, metadata as a map.

@@ -224,6 +224,69 @@ func TestS18Rollouts(t *testing.T) {
 	}
 }
 
+// TestS18RolloutsOfSomeDevices: a run about some devices, and its preview, hold them back alike.
+func TestS18RolloutsOfSomeDevices(t *testing.T) {
+	w, ids := stocked(t, 20)
+	var some []string
+	for _, id := range ids[:7] {
+		some = append(some, w.localOf(id).ID)
+		w.editLocal(w.localOf(id).ID, func(d *tandem.Device) { d.Enabled, d.Tags = false, []string{"new"} })
+	}
+	disabled := func() (n int) {
+		for _, id := range ids {
+			if !w.remoteDevice(id).Enabled {
+				n++
+			}
+		}
+		return n
+	}
+	req := syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: some}
+	p, _ := w.preview(req)
+	w.equal(p.Run.Status, tandem.RunBlocked)
+	run, err := w.run(req)
+	w.must(err)
+	w.ended(run, tandem.RunBlocked)
+	w.equal([]int{disabled(), w.details(run).Held, len(w.remoteTags(ids[6]))}, []int{0, 7, 1})
+	let, err := w.engine.Approve(w.ctx, w.org, run.ID, "ada", nil)
+	w.must(err)
+	w.completed(let)
+	w.equal(disabled(), 7)
+	w.quiet(tandem.OpBidirectional)
+}
+
+// TestS18RolloutsMetLate: edits made while the run is under way are counted too; what was let through before
+// the limit was reached stays.
+func TestS18RolloutsMetLate(t *testing.T) {
+	var h hooks
+	w, ids := stocked(t, 20, h.hooked(), config(func(c *tandem.ServiceConfig) { c.Concurrency = 1 }))
+	var some []string
+	for _, id := range ids[:9] {
+		some = append(some, w.localOf(id).ID)
+	}
+	once := true
+	h.on(func(call, _ string) error {
+		if call == "remote read" && once {
+			once = false
+			for _, id := range some {
+				w.editLocal(id, func(d *tandem.Device) { d.Enabled = false })
+			}
+		}
+		return nil
+	}, nil)
+	run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: some})
+	w.must(err)
+	disabled := 0
+	for _, id := range ids {
+		if !w.remoteDevice(id).Enabled {
+			disabled++
+		}
+	}
+	w.ended(w.sync(tandem.OpBidirectional), tandem.RunBlocked) // with those of the run before
+	if disabled > 5 {
+		t.Errorf("%d devices were disabled: %s", disabled, run.Status)
+	}
+}
+
 // TestS18RenamesAreNoDeletes: any number of renames goes through.
 func TestS18RenamesAreNoDeletes(t *testing.T) {
 	w, ids := stocked(t, 30)

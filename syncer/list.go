@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem"
-	"tandem/merge"
 )
 
 // batchSize is how many listed devices are merged and committed together: large enough that a
@@ -261,7 +260,7 @@ func (r *run) mergeBatch(ctx context.Context, w *work, batch []reading) ([]*piec
 		state := r.state.observed(&d.remote)
 		observed := r.observations(&d.linked.Device, &d.remote.device, state)
 		if len(d.send) > 0 || d.needs {
-			w.plan(d)
+			r.plan(w, d)
 			if r.dry == nil {
 				if observed != nil {
 					list = append(list, &piece{deviceID: d.linked.Device.ID, changes: tandem.Changes{Observe: []tandem.Observation{*observed}}})
@@ -308,12 +307,11 @@ func (r *run) quiet(n int) {
 	r.mu.Unlock()
 }
 
-// plan counts what a guard looks at and, for a dry run, the names that would be there in the end.
-func (w *work) plan(d *decision) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if slices.ContainsFunc(d.send, func(e merge.Edit) bool { return e.Path == "enabled" || e.Path == "cohort" }) {
-		w.rollouts++
+// plan counts what a guard looks at and, in a dry run, the names that would be there in the end.
+func (r *run) plan(w *work, d *decision) {
+	r.countRollout(d)
+	if r.dry == nil {
+		return
 	}
 	for _, e := range d.send {
 		if to, ok := e.After.(string); ok && e.Path == "name" {

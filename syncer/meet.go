@@ -358,7 +358,7 @@ func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, e
 	}
 	p.counts.Processed, p.counts.Successful = 1, 1
 	if len(dec.send) > 0 || dec.needs {
-		w.plan(&dec)
+		r.plan(w, &dec)
 		if r.dry != nil {
 			return r.planned(&dec, p), nil
 		}

@@ -315,6 +315,9 @@ func (r *run) performDevices(ctx context.Context, w *work) error {
 			return err
 		}
 	}
+	if err := r.foresee(ctx, r.req.DeviceIDs); err != nil {
+		return err
+	}
 	if err := r.decideGuards(ctx, w, nil); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ func (e *Engine) session(ctx context.Context, org, serviceID string, req Request
 	req.Trigger = tandem.ByHand
 	r := e.prepare(org, service, req, nil)
 	r.anyConflicts, r.anyNotLinked = true, true
+	r.guard.approved = true // a person named the devices, or was shown them (docs/decisions/0016)
 	now := r.now()
 	r.record.Status, r.record.StartedAt = tandem.RunRunning, &now
 	ours := r.now()

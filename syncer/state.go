@@ -333,23 +333,15 @@ func (r *run) attendState(ctx context.Context, w *work, c *committer, l tandem.L
 		}
 		return r.perDevice(ctx, &l, err, true)
 	}
-	open, err := r.openConflicts(ctx, []string{l.Assignment.ExternalDeviceID}, []string{l.Device.ID})
+	d, err := r.decideOne(ctx, &l, rd)
 	if err != nil {
 		return err
 	}
-	list := []decision{r.decide(l, rd, open[l.Assignment.ExternalDeviceID], nil)}
-	if err := r.limitAllowed(ctx, list); err != nil {
-		return err
-	}
-	if err := r.pauseFlapping(ctx, list); err != nil {
-		return err
-	}
-	d := &list[0]
 	if len(d.send) > 0 {
 		if r.dry == nil {
 			return w.toAttend(task{DeviceID: l.Device.ID, Counted: true})
 		}
-		w.plan(d)
+		r.plan(w, d)
 	}
 	p, err := r.piece(d)
 	if err != nil {

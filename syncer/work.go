@@ -18,7 +18,6 @@ type work struct {
 	deferred spool[meeting]   // new remote devices with candidates here: matched after the listing (S12)
 	claims   *tally           // how many remote devices may be the same local one
 	removals int              // of those in removal, how many a guard counts
-	rollouts int              // devices whose enabled or cohort goes to the remote
 	unproven bool             // the listing: nothing is removed on its word (S15)
 	names    *plannedNames    // of a dry run
 }
