@@ -53,18 +53,15 @@ func DropFields(b tandem.Base, keep tandem.Fields) tandem.Base {
 
 func dropFields(side tandem.Shared, keep tandem.Fields) tandem.Shared {
 	kept := tandem.Shared{Known: side.Known & keep}
-	for f := tandem.FieldName; f < tandem.FieldMetadata; f++ {
+	for f := tandem.FieldName; f <= tandem.FieldMetadata; f++ {
 		if kept.Known.Has(f) {
 			copyField(&kept, &side, f)
 		}
 	}
-	if kept.Known.Has(tandem.FieldMetadata) {
-		kept.Metadata = side.Metadata
-	}
 	return kept
 }
 
-// copyField copies a scalar or a set.
+// copyField copies one field; what sets and metadata hold is shared.
 func copyField(to, from *tandem.Shared, f tandem.Field) {
 	switch f {
 	case tandem.FieldName:
@@ -79,6 +76,8 @@ func copyField(to, from *tandem.Shared, f tandem.Field) {
 		to.Blueprint = from.Blueprint
 	case tandem.FieldCohort:
 		to.Cohort = from.Cohort
+	case tandem.FieldMetadata:
+		to.Metadata = from.Metadata
 	}
 }
 

@@ -12,9 +12,7 @@ import (
 func Device(s Sides, p Policy) Result {
 	both := p.Fields & s.Local.Known & s.Remote.Known & tandem.SharedFields
 	changed := changedFields(&s, both, p.Force)
-	if len(s.Hold) > 0 {
-		both = withoutFrozen(both, s.Hold)
-	}
+	both = withoutFrozen(both, s.Hold)
 	if changed == tandem.NoFields && s.Base.Local.Known&^p.Fields == tandem.NoFields {
 		return Result{After: s.Local, Base: s.Base, Compared: both}
 	}
@@ -85,9 +83,7 @@ func mergeFields(s Sides, p Policy, compared, changed tandem.Fields) Result {
 	if dropped := s.Base.Local.Known &^ p.Fields; dropped != tandem.NoFields {
 		m.res.Base, m.res.BaseMoved = DropFields(s.Base, p.Fields), true
 	}
-	if len(s.WrittenOver) > 0 {
-		m.s.Remote = unwritten(s, changed)
-	}
+	m.s.Remote = unwritten(s, changed)
 	for f := tandem.FieldName; f <= tandem.FieldMetadata; f++ {
 		if !changed.Has(f) || !compared.Has(f) {
 			continue

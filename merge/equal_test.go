@@ -30,6 +30,9 @@ func TestS6Equal(t *testing.T) {
 		{n("1e999999999999"), n("10e999999999998"), true}, {n("1e999999999999"), n("1e999999999998"), false},
 		{n("1e99999999999999999999"), n("1e99999999999999999999"), true}, {n("1e99999999999999999999"), n("2e99999999999999999999"), false},
 		{n("1e-99999999999999999999"), n("1e99999999999999999999"), false}, {n("0e99999999999999999999"), 0, true},
+		{n("1e4611686018427387903"), n("10e4611686018427387902"), true}, {n("1e-4611686018427387904"), n("0.1e-4611686018427387903"), true},
+		{n("1e5000000000000000000"), n("10e4999999999999999999"), false}, {n("1e-5000000000000000000"), n("10e-5000000000000000001"), false},
+		{n("0.125"), 0.125, true}, {n("15e299"), 1.5e300, true}, {n("0.1"), 0.125, false},
 		{n("x"), n("x"), true}, {n("x"), n("y"), false}, {n("1."), n("1"), false}, {n(".5"), n("0.5"), false}, {n(""), n("0"), false},
 		{math.NaN(), math.NaN(), true}, {math.Inf(1), math.Inf(-1), false},
 		{"2026-03-01T10:00:00Z", "2026-03-01T11:00:00+01:00", true}, {"2026-03-01T10:00:00Z", "2026-03-01T10:00:00.000Z", true},
@@ -56,6 +59,20 @@ func TestS6Equal(t *testing.T) {
 			if got := merge.Fingerprint(pair[0], nil) == merge.Fingerprint(pair[1], nil); got != c.want {
 				t.Errorf("Fingerprint(%T %v) = Fingerprint(%T %v): %v", pair[0], pair[0], pair[1], pair[1], got)
 			}
+		}
+	}
+}
+
+// TestS7FingerprintsStay: they are stored, so what one release says of a pair every later one says too.
+func TestS7FingerprintsStay(t *testing.T) {
+	for want, pair := range map[string][2]any{
+		"7f73ec42f8f7a5b6": {"a", "b"},
+		"944547d157216ce7": {json.Number("1200"), -0.5},
+		"b0700f35201b6f6c": {[]string{"x", "y"}, tandem.Map{"k": true, "l": nil}},
+		"b26f6f5199e8fb99": {"2026-03-01T10:00:00.25Z", nil},
+	} {
+		if got := merge.Fingerprint(pair[0], pair[1]); got != want {
+			t.Errorf("the fingerprint of %v and %v is %s, want %s", pair[0], pair[1], got, want)
 		}
 	}
 }
