@@ -276,7 +276,7 @@ func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *p
 	after := writeResult{linked: l, intent: in, settled: d.result.Conflicts, open: open, counted: true}
 	switch {
 	case err == nil:
-		after.reply = &rd
+		after.reply, after.answered = &rd, true
 	case refused(err):
 		after.err = err
 	case tandem.Is(err, tandem.LeaseLost) || errors.Is(err, errCanceled):
@@ -343,6 +343,8 @@ type writeResult struct {
 	settled []merge.Conflict // conflicts that a strategy settled by this write
 	open    []tandem.Conflict
 	counted bool
+	// answered says that the service answered yes: what it did not do then, it does not do.
+	answered bool
 }
 
 // readBack finds out what a write of unknown effect did, once it has certainly ended.

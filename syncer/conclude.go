@@ -122,6 +122,7 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	var entries []tandem.Entry
 	var disputed []tandem.Conflict
 	done, undone := 0, 0
+	var ignored []tandem.Path // the service answered yes, and did not do it
 	hold := map[tandem.Path]merge.Hold{}
 	sent := map[tandem.Path]bool{}
 	after.settled = append(slices.Clone(after.settled), r.overridden(after)...)
@@ -143,6 +144,11 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 			entries = append(entries, e)
 		case untouched, unread:
 			undone++
+			if after.err == nil && after.answered && effectOf(&change, *after.reply) == untouched {
+				ignored = append(ignored, change.Path)
+				entries = append(entries, r.failure(change, tandem.Errorf(tandem.Invalid, "sync", l.Device.Name,
+					"the service took the new %s and kept the old one", change.Path).WithHint("it is sent again when either side changes it")))
+			}
 			if after.err != nil {
 				entries = append(entries, r.failure(change, after.err))
 			}
@@ -164,6 +170,11 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 	}
 	d := r.decide(l, *after.reply, open, hold)
 	d.told = true
+	for _, e := range d.send {
+		if slices.Contains(ignored, e.Path) { // drift from now on: not sent at every run (S25, S33)
+			d.stays[e.Path] = notTaken(&d, e.Path)
+		}
+	}
 	p, err := r.piece(&d)
 	if err != nil {
 		return nil, err
@@ -182,6 +193,9 @@ func (r *run) concluded(after *writeResult) (*piece, error) {
 		a.LastSync, a.WrittenAt, a.WrittenOver = &now, &now, r.writtenOver(&l.Assignment, over)
 		a.RemoteUpdatedAt = &after.reply.device.UpdatedAt
 		p.counts.Remote.Updated++
+	}
+	if len(ignored) > 0 {
+		p.counts.Failed, p.counts.Successful = 1, -1
 	}
 	if undone > 0 && after.err != nil {
 		a.Status, a.Error, a.Retries = tandem.SyncError, after.err.Error(), l.Assignment.Retries+1

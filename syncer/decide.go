@@ -202,6 +202,10 @@ func (r *run) sendable(d *decision) []merge.Edit {
 			d.stays[e.Path] = print
 			continue
 		}
+		if print := notTaken(d, e.Path); d.linked.Assignment.Drift[e.Path] == print && !r.req.Force {
+			d.stays[e.Path] = print
+			continue
+		}
 		if reason := r.cannotHold(e); reason != "" {
 			d.stays[e.Path] = print
 			if !known {
@@ -219,6 +223,13 @@ func (r *run) sendable(d *decision) []merge.Edit {
 		send = append(send, e)
 	}
 	return send
+}
+
+// notTaken marks, as drift, a pair of values of which the service took ours without a word and kept its own.
+func notTaken(d *decision, p tandem.Path) string {
+	local, _ := merge.Value(d.result.After, p)
+	remote, _ := merge.Value(d.remote.shared, p)
+	return "kept:" + merge.Fingerprint(local, remote)
 }
 
 // cannotHold says why the remote cannot take a value, "" when it can.

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -278,4 +279,45 @@ func TestS22TwoServicesOneDevice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestS33ValueThatTheServiceKeeps: a service that answers yes and keeps its old value is told of, and is not
+// asked the same at every run (S25); a new value is sent again.
+func TestS33ValueThatTheServiceKeeps(t *testing.T) {
+	deaf := &deafRemote{}
+	w := newWorld(t, wrapRemote(func(r tandem.Remote) tandem.Remote { deaf.Remote = r; return deaf }))
+	id := w.remotes("gate", 5)[0]
+	w.completed(w.sync(tandem.OpBidirectional))
+	local := w.localOf(id).ID
+	for _, tt := range []struct {
+		path  tandem.Path
+		value any
+	}{{"enabled", false}, {"name", "renamed"}, {"tags", []string{"blue"}}} {
+		deaf.hears = false
+		w.setHere(local, tt.path, tt.value)
+		run := w.sync(tandem.OpBidirectional)
+		w.ended(run, tandem.RunPartial)
+		w.equal(w.count(run, tandem.ActUpdate, tandem.OutcomeFailed), 1)
+		w.equal(run.Summary.Failed, 1)
+		w.completed(w.quiet(tandem.OpBidirectional))
+	}
+	deaf.hears = true
+	w.completed(w.quiet(tandem.OpBidirectional)) // the same values were answered
+	w.setHere(local, "name", "renamed again")
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal(w.remoteDevice(id).Name, "renamed again")
+	w.quiet(tandem.OpBidirectional)
+}
+
+// deafRemote answers every change of a device with yes, and does it only when it hears.
+type deafRemote struct {
+	tandem.Remote
+	hears bool
+}
+
+func (d *deafRemote) UpdateDevice(ctx context.Context, id string, p tandem.RemotePatch) (tandem.RemoteDevice, error) {
+	if d.hears {
+		return d.Remote.UpdateDevice(ctx, id, p)
+	}
+	return d.Remote.Device(ctx, id)
 }
