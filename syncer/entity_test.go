@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem"
 )
@@ -257,4 +258,30 @@ func TestS33Malformed(t *testing.T) {
 		w.equal(w.versions(), before)
 		w.completed(w.quiet(tandem.OpBidirectional))
 	})
+}
+
+// TestS20WordsAreReadWhileATagIsMade: creating a tag there holds up nobody who only reads the words.
+func TestS20WordsAreReadWhileATagIsMade(t *testing.T) {
+	var h hooks
+	w := newWorld(t, h.hooked())
+	ids := []string{w.remote("one"), w.remote("two", tags("red"))}
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.setHere(w.localOf(ids[0]).ID, "tags", []string{"blue"})
+	w.setHere(w.localOf(ids[1]).ID, "enabled", false)
+	written := make(chan struct{})
+	h.on(func(call, thing string) error {
+		switch {
+		case call == "remote tag": // until the other device was written
+			select {
+			case <-written:
+			case <-time.After(10 * time.Second):
+				t.Error("the other device waits for the tag")
+			}
+		case call == "remote update" && thing == ids[1]:
+			close(written)
+		}
+		return nil
+	}, nil)
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal(w.remoteTags(ids[0]), []string{"blue"})
 }

@@ -17,6 +17,7 @@ type vocabulary struct {
 	renamed map[tandem.EntityKind]map[string]string // old name to new, not yet followed by every device
 	refused map[string]error                        // tag names that the remote would not take in this run
 	known   []tandem.KnownEntity
+	making  sync.Mutex // held while a tag is created there: who only reads does not wait for that
 }
 
 func newVocabulary() *vocabulary {
@@ -207,12 +208,12 @@ func (v *vocabulary) tagID(ctx context.Context, remote tandem.Remote, name strin
 	if id, ok := v.id(tandem.TagEntity, name); ok {
 		return id, nil
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if id, ok := v.ids[tandem.TagEntity][name]; ok {
+	v.making.Lock()
+	defer v.making.Unlock()
+	if id, ok := v.id(tandem.TagEntity, name); ok {
 		return id, nil
 	}
-	if err := v.refused[name]; err != nil {
+	if err := v.refusal(name); err != nil {
 		return "", err
 	}
 	tag, err := remote.CreateTag(ctx, name)
@@ -223,18 +224,20 @@ func (v *vocabulary) tagID(ctx context.Context, remote tandem.Remote, name strin
 			return "", lookErr
 		}
 		for _, t := range tags {
-			v.names[tandem.TagEntity][t.ID], v.ids[tandem.TagEntity][t.Name] = t.Name, t.ID
+			v.add(t)
 		}
-		if id, ok := v.ids[tandem.TagEntity][name]; ok {
+		if id, ok := v.id(tandem.TagEntity, name); ok {
 			return id, nil
 		}
 	}
 	if err != nil {
 		if tandem.Is(err, tandem.Invalid) {
+			v.mu.Lock()
 			v.refused[name] = err
+			v.mu.Unlock()
 		}
 		return "", err
 	}
-	v.names[tandem.TagEntity][tag.ID], v.ids[tandem.TagEntity][tag.Name] = tag.Name, tag.ID
+	v.add(tag)
 	return tag.ID, nil
 }
