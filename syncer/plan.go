@@ -190,6 +190,7 @@ func (e *Engine) preview(ctx context.Context, org string, service tandem.Service
 		return Preview{}, err
 	}
 	r := e.prepare(org, service, req, report)
+	defer r.letGo()
 	r.record.Status = tandem.RunRunning
 	var out *planWriter
 	if save {

@@ -26,10 +26,12 @@ func (r *run) removals(ctx context.Context, w *work) error {
 	if err := r.guardRemovals(ctx, w, nil); err != nil {
 		return err
 	}
-	if w.removal.count > 0 {
-		r.enter("deleting", w.removal.count)
+	todo := w.takeRemovals() // what a removal leads to may add to them: that is for the next run
+	defer func() { _ = todo.close() }()
+	if todo.count > 0 {
+		r.enter("deleting", todo.count)
 		err := r.inParallel(ctx, func(ctx context.Context, c *committer, give func(func() error) error) error {
-			return w.removal.each(batchSize, func(chunk []removal) error {
+			return todo.each(batchSize, func(chunk []removal) error {
 				if err := r.border(ctx); err != nil {
 					return err
 				}

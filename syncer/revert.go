@@ -21,6 +21,7 @@ func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Repor
 	if err != nil {
 		return tandem.Run{}, err
 	}
+	defer r.letGo()
 	if err := r.queue(ctx); err != nil {
 		return r.record, err
 	}
@@ -37,6 +38,7 @@ func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func
 	if err != nil {
 		return Preview{}, err
 	}
+	defer r.letGo()
 	if each == nil {
 		each = func(tandem.Change) error { return nil }
 	}

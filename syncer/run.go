@@ -148,6 +148,7 @@ func (e *Engine) Run(ctx context.Context, org string, req Request, report Report
 		return joined, err
 	}
 	r := e.prepare(org, service, req, report)
+	defer r.letGo()
 	if err := r.queue(ctx); err != nil {
 		return r.record, err
 	}
@@ -257,9 +258,6 @@ func (r *run) perform(ctx context.Context) error {
 	if err := r.contact(ctx); err != nil {
 		return err
 	}
-	if r.ahead != nil {
-		defer r.ahead.stop()
-	}
 	if err := r.loadAllowed(ctx); err != nil {
 		return err // before the approval: who asks for a plan that is void approves of nothing
 	}
@@ -353,9 +351,6 @@ func (r *run) contact(ctx context.Context) error {
 	}
 	project, err := r.identifyProject(ctx)
 	if err != nil {
-		if r.ahead != nil {
-			r.ahead.stop()
-		}
 		return err
 	}
 	p := &piece{}
@@ -472,6 +467,18 @@ func (r *run) compareWords(ctx context.Context, p *piece) error {
 			Note: "the " + string(k.Kind) + " was renamed there; its devices follow"}, tandem.OutcomeDone))
 	}
 	return nil
+}
+
+// letGo closes what a run keeps beside its rows, however it ended.
+func (r *run) letGo() {
+	if r.ahead != nil {
+		r.ahead.stop()
+	}
+	// The files have no name any more: what fails here leaves nothing behind.
+	_ = r.held.close()
+	if r.dry != nil {
+		_ = r.dry.late.close()
+	}
 }
 
 // finish writes how the run ended and gives the lease back.

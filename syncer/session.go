@@ -63,6 +63,7 @@ func (r *run) open(ctx context.Context) error {
 // done ends a session and gives its run.
 func (r *run) end(ctx context.Context, err error) (tandem.Run, error) {
 	ctx = context.WithoutCancel(ctx)
+	defer r.letGo()
 	r.mu.Lock()
 	now := r.now()
 	s := &r.record

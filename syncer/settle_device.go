@@ -196,7 +196,9 @@ func (r *run) carryOutDeleted(ctx context.Context, c *committer, l *tandem.Linke
 		row.Status = tandem.ConflictResolving
 		var cause, err error
 		if change.Action == tandem.ActRecreate {
-			cause, err = r.recreate(ctx, newWork(), c, *l, change, &row)
+			w := newWork()
+			defer w.close()
+			cause, err = r.recreate(ctx, w, c, *l, change, &row)
 		} else {
 			cause, err = r.deleteThere(ctx, c, *l, x, change, &row)
 		}

@@ -71,6 +71,15 @@ func (w *work) toRemove(x removal) error {
 	return w.removal.add(x)
 }
 
+// takeRemovals gives what is to be removed, and keeps nothing of it.
+func (w *work) takeRemovals() spool[removal] {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	todo := w.removal
+	w.removal = spool[removal]{}
+	return todo
+}
+
 // removeNothing forgets what was to be removed, now and from now on, and says of how many devices (S15).
 func (w *work) removeNothing() int {
 	w.mu.Lock()
@@ -83,7 +92,7 @@ func (w *work) removeNothing() int {
 
 func (w *work) close() {
 	// The files have no name any more: what fails here leaves nothing behind.
-	_ = errors.Join(w.attend.close(), w.renamed.close(), w.removal.close(), w.deferred.close())
+	_ = errors.Join(w.attend.close(), w.renamed.close(), w.taken.close(), w.removal.close(), w.deferred.close())
 }
 
 // plannedNames knows which names the remote would have after a plan (S27): what a create or rename
