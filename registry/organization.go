@@ -20,6 +20,10 @@ func (r *Registry) CreateOrganization(ctx context.Context, _ Actor, name, slug s
 	o := tandem.Organization{ID: r.NewID(), Name: strings.TrimSpace(name), Slug: slug, CreatedAt: now, UpdatedAt: now}
 	if o.Slug == "" {
 		o.Slug = Slug(o.Name)
+		if o.Slug == "" && o.Name != "" {
+			return o, tandem.Errorf(tandem.Invalid, "create organization", o.Name, "no short name for commands and URLs can be made of this name").
+				WithHint("give one with --slug: up to 63 lower-case letters, digits and single hyphens, such as %q", "acme-europe")
+		}
 	}
 	if err := checkOrganization(&o); err != nil {
 		return o, err
@@ -76,11 +80,26 @@ func checkOrganization(o *tandem.Organization) error {
 	return nil
 }
 
+// plain writes the letters of European languages without their marks.
+var plain = strings.NewReplacer(pairs("aàáâãäåāăąǎ", "cçćĉċč", "dďđð", "eèéêëēĕėęě", "gĝğġģ", "hĥħ", "iìíîïĩīĭįı", "jĵ", "kķ", "lĺļľŀł",
+	"nñńņňŋ", "oòóôõöøōŏőǒ", "rŕŗř", "sśŝşšș", "tţťŧț", "uùúûüũūŭůűųǔ", "wŵ", "yýÿŷ", "zźżž")...)
+
+// pairs gives each letter after the first of a group with that first one.
+func pairs(groups ...string) []string {
+	out := []string{"ß", "ss", "æ", "ae", "œ", "oe", "þ", "th"}
+	for _, group := range groups {
+		for _, marked := range group[1:] {
+			out = append(out, string(marked), group[:1])
+		}
+	}
+	return out
+}
+
 // Slug makes lower-case letters, digits and single hyphens of a name; "" when nothing is left of it.
 func Slug(name string) string {
 	var b strings.Builder
 	gap := false
-	for _, c := range strings.ToLower(name) {
+	for _, c := range plain.Replace(strings.ToLower(name)) {
 		if c < unicode.MaxASCII && (unicode.IsLetter(c) || unicode.IsDigit(c)) {
 			if gap && b.Len() > 0 {
 				b.WriteByte('-')

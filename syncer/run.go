@@ -535,6 +535,8 @@ func (r *run) noteHealth(mark *tandem.ServiceMark, err error) {
 		}
 		at := r.now().Add(wait)
 		set(tandem.ServiceDegraded, &at)
+	case tandem.Mismatch: // until a person decides (S21)
+		set(tandem.ServiceDegraded, nil)
 	case tandem.KeyLost:
 		set(tandem.ServiceLocked, nil)
 	}

@@ -244,6 +244,9 @@ func (s *session) organization(ctx context.Context, in In) (tandem.Organization,
 	if in.Org != "" {
 		o, err := s.registry.Organization(ctx, s.actor, in.Org)
 		if tandem.Is(err, tandem.NotFound) {
+			if named, ok, err := s.organizationNamed(ctx, in.Org); ok || err != nil {
+				return named, err
+			}
 			return o, tandem.Errorf(tandem.NotFound, "find organization", in.Org, "there is no such organization").
 				WithHint("`tandem org list` shows those there are, `tandem org create %s` makes it", word(in.Org))
 		}
@@ -265,6 +268,22 @@ func (s *session) organization(ctx context.Context, in In) (tandem.Organization,
 		names[i] = all[i].Slug
 	}
 	return tandem.Organization{}, &usageError{fmt.Sprintf("there are %d organizations", len(all)), "name one with --org: " + strings.Join(names, ", ")}
+}
+
+// organizationNamed finds an organization by its name, where just one has it.
+func (s *session) organizationNamed(ctx context.Context, name string) (found tandem.Organization, ok bool, err error) {
+	all, err := s.registry.Organizations(ctx, s.actor)
+	if err != nil {
+		return found, false, err
+	}
+	n := 0
+	for i := range all {
+		if all[i].Name == name {
+			found = all[i]
+			n++
+		}
+	}
+	return found, n == 1, nil
 }
 
 // service finds the one that is meant; how names the argument or flag that says which.

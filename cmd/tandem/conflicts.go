@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -95,6 +96,9 @@ func (c *ConflictsListCmd) Run(ctx context.Context, a *app) error {
 		}
 		a.out.table([]string{"id", "device", "field", "type", "base", "local", "remote", "status", "found"}, rows)
 		a.out.more(page, (page.Number-1)*page.Limit+len(all), total)
+		if !slices.ContainsFunc(all, func(v tandem.Conflict) bool { return v.Open() }) {
+			return nil
+		}
 		a.out.printf("%s\n", a.out.dim("settle one: tandem conflicts resolve ID --take local|remote|ignore, or --value JSON; many: --field F --take …"))
 		return nil
 	})
@@ -175,8 +179,12 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 			settlement.DeviceID = d.ID
 		}
 		for _, id := range c.IDs { // a wrong id is an error, not nothing to do
-			if _, err := s.store.Conflict(ctx, org.ID, id); err != nil {
+			v, err := s.store.Conflict(ctx, org.ID, id)
+			if err != nil {
 				return err
+			}
+			if !v.Open() {
+				return settledAlready(a, &v)
 			}
 		}
 		if len(c.IDs) == 0 && !c.Yes && !c.DryRun {
@@ -229,6 +237,22 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
+// settledAlready says how and by whom a conflict was closed.
+func settledAlready(a *app, v *tandem.Conflict) error {
+	how := strings.ReplaceAll(string(v.Status), "_", " ")
+	if v.ResolutionStrategy != "" {
+		how += ", " + v.ResolutionStrategy
+	}
+	if v.ResolvedBy != "" {
+		how += ", by " + clean(v.ResolvedBy)
+	}
+	if v.ResolvedAt != nil {
+		how += ", " + a.out.since(*v.ResolvedAt)
+	}
+	return tandem.Errorf(tandem.Stale, "settle conflict", v.ID, "it is settled already: %s", how).
+		WithHint("its values then and now: tandem conflicts show %s", v.ID)
+}
+
 // settlement reads how to settle.
 func (c *ConflictsResolveCmd) settlement() (syncer.Settlement, error) {
 	s := syncer.Settlement{Take: syncer.Choice(c.Take)}
@@ -253,6 +277,15 @@ func (c *ConflictsResolveCmd) settlement() (syncer.Settlement, error) {
 		s.Take = syncer.TakeValue
 	}
 	return s, nil
+}
+
+// wholeDevice says what an action does to a device as a whole.
+var wholeDevice = map[tandem.Action]string{
+	tandem.ActUnlink:   "unlinked; the device stays as it is",
+	tandem.ActLink:     "linked",
+	tandem.ActDelete:   "DELETED",
+	tandem.ActRecreate: "made anew",
+	tandem.ActCreate:   "created",
 }
 
 func (a *app) showSettled(settled []syncer.Settled, dryRun bool) {
@@ -280,6 +313,10 @@ func (a *app) showSettled(settled []syncer.Settled, dryRun bool) {
 		a.out.printf("%s\n", name)
 		for j := range v.Changes {
 			ch := &v.Changes[j]
+			if did := wholeDevice[ch.Action]; did != "" {
+				a.out.printf("  %s: %s\n", ch.Side, did)
+				continue
+			}
 			a.out.printf("  %s: %s → %s\n", ch.Side, short(valueText(ch.Before), 50), short(valueText(ch.After), 50))
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
@@ -16,6 +17,8 @@ const planSample = 10
 type planKind struct {
 	side   tandem.Side
 	action tandem.Action
+	// refused is set for what the service would refuse; see syncer.
+	refused bool
 }
 
 // planView collects a plan for people: counts first, then changes, with removals set apart.
@@ -33,7 +36,7 @@ func newPlanView(a *app) *planView {
 
 // add takes one change.
 func (p *planView) add(c tandem.Change) error {
-	kind := planKind{c.Side, c.Action}
+	kind := planKind{c.Side, c.Action, strings.HasPrefix(c.Note, "would be refused")}
 	p.total++
 	p.counts[kind]++
 	if p.verbose || p.counts[kind] <= planSample {
@@ -48,28 +51,30 @@ var planOrder = []struct {
 	title   string
 	removal bool
 }{
-	{planKind{tandem.LocalSide, tandem.ActCreate}, "create here", false},
-	{planKind{tandem.RemoteSide, tandem.ActCreate}, "create on the service", false},
-	{planKind{tandem.LocalSide, tandem.ActLink}, "link", false},
-	{planKind{tandem.RemoteSide, tandem.ActLink}, "link", false},
-	{planKind{tandem.LocalSide, tandem.ActUpdate}, "change here", false},
-	{planKind{tandem.RemoteSide, tandem.ActUpdate}, "change on the service", false},
-	{planKind{tandem.LocalSide, tandem.ActRename}, "follow a renamed tag, blueprint or cohort here", false},
-	{planKind{tandem.RemoteSide, tandem.ActRename}, "rename on the service", false},
-	{planKind{tandem.LocalSide, tandem.ActSettle}, "settle by strategy, here", false},
-	{planKind{tandem.RemoteSide, tandem.ActSettle}, "settle by strategy, on the service", false},
-	{planKind{tandem.LocalSide, tandem.ActConflict}, "conflicts for a person", false},
-	{planKind{tandem.RemoteSide, tandem.ActConflict}, "conflicts for a person", false},
-	{planKind{tandem.LocalSide, tandem.ActDrift}, "differences that are not sent", false},
-	{planKind{tandem.RemoteSide, tandem.ActDrift}, "differences that are not sent", false},
-	{planKind{tandem.LocalSide, tandem.ActRead}, "could not be read", false},
-	{planKind{tandem.RemoteSide, tandem.ActRead}, "could not be read", false},
-	{planKind{tandem.LocalSide, tandem.ActUnlink}, "UNLINK", true},
-	{planKind{tandem.RemoteSide, tandem.ActUnlink}, "UNLINK", true},
-	{planKind{tandem.RemoteSide, tandem.ActRecreate}, "RECREATE on the service", true},
-	{planKind{tandem.LocalSide, tandem.ActRecreate}, "RECREATE here", true},
-	{planKind{tandem.LocalSide, tandem.ActDelete}, "DELETE here", true},
-	{planKind{tandem.RemoteSide, tandem.ActDelete}, "DELETE on the service", true},
+	{planKind{tandem.LocalSide, tandem.ActCreate, false}, "create here", false},
+	{planKind{tandem.RemoteSide, tandem.ActCreate, false}, "create on the service", false},
+	{planKind{tandem.LocalSide, tandem.ActLink, false}, "link", false},
+	{planKind{tandem.RemoteSide, tandem.ActLink, false}, "link", false},
+	{planKind{tandem.LocalSide, tandem.ActUpdate, false}, "change here", false},
+	{planKind{tandem.RemoteSide, tandem.ActUpdate, false}, "change on the service", false},
+	{planKind{tandem.LocalSide, tandem.ActRename, false}, "follow a renamed tag, blueprint or cohort here", false},
+	{planKind{tandem.RemoteSide, tandem.ActRename, false}, "rename on the service", false},
+	{planKind{tandem.LocalSide, tandem.ActSettle, false}, "settle by strategy, here", false},
+	{planKind{tandem.RemoteSide, tandem.ActSettle, false}, "settle by strategy, on the service", false},
+	{planKind{tandem.LocalSide, tandem.ActConflict, false}, "conflicts for a person", false},
+	{planKind{tandem.RemoteSide, tandem.ActConflict, false}, "conflicts for a person", false},
+	{planKind{tandem.LocalSide, tandem.ActDrift, false}, "differences that are not sent", false},
+	{planKind{tandem.RemoteSide, tandem.ActDrift, false}, "differences that are not sent", false},
+	{planKind{tandem.LocalSide, tandem.ActRead, false}, "could not be read", false},
+	{planKind{tandem.RemoteSide, tandem.ActRead, false}, "could not be read", false},
+	{planKind{tandem.RemoteSide, tandem.ActCreate, true}, "creates that the service would refuse", false},
+	{planKind{tandem.RemoteSide, tandem.ActUpdate, true}, "changes that the service would refuse", false},
+	{planKind{tandem.LocalSide, tandem.ActUnlink, false}, "UNLINK", true},
+	{planKind{tandem.RemoteSide, tandem.ActUnlink, false}, "UNLINK", true},
+	{planKind{tandem.RemoteSide, tandem.ActRecreate, false}, "RECREATE on the service", true},
+	{planKind{tandem.LocalSide, tandem.ActRecreate, false}, "RECREATE here", true},
+	{planKind{tandem.LocalSide, tandem.ActDelete, false}, "DELETE here", true},
+	{planKind{tandem.RemoteSide, tandem.ActDelete, false}, "DELETE on the service", true},
 }
 
 // show prints the plan.
@@ -87,6 +92,9 @@ func (p *planView) show(preview *syncer.Preview) {
 			}
 			p.out.printf("%s\n", line)
 		}
+	}
+	if sum := &preview.Run.Summary; sum.Local != sum.Remote || sum.Local != (tandem.Counts{}) {
+		p.out.printf("in devices, as the run will count them: here %s; on the service %s\n", countsText(sum.Local), countsText(sum.Remote))
 	}
 	for _, removals := range []bool{false, true} {
 		for _, o := range planOrder {

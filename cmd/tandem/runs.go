@@ -173,22 +173,19 @@ func showWarnings(o *output, run *tandem.Run) {
 type cause struct {
 	code    tandem.Code
 	text    string
+	hint    string // what to do
 	names   []string
 	devices int
 }
 
-// hints say what to do about a failure, by its code.
+// hints say what to do about a failure that does not say it itself. Only codes that mean one thing wherever
+// they come from have one.
 var hints = map[tandem.Code]string{
-	tandem.Invalid:      "change the value that the service refuses, here, and sync again",
-	tandem.NotFound:     "the next sync finds out whether the device is gone",
-	tandem.Exists:       "another device on the service has this name or hardware id; rename one of the two",
 	tandem.Unauthorized: "check the API key: tandem service test",
 	tandem.Forbidden:    "the API key does not allow this; check its permissions in the Golioth console",
 	tandem.RateLimited:  "lower the budget: tandem service update --requests-per-minute N; then sync again",
 	tandem.Unavailable:  "the service had trouble; sync again later",
 	tandem.Timeout:      "sync again; what was sent and not confirmed is looked up first",
-	tandem.Malformed:    "the service sent something unreadable about this device; look at it in the Golioth console",
-	tandem.Stale:        "it was being changed at that moment; sync again",
 }
 
 // showFailures groups a run's failed and moved entries by cause.
@@ -207,12 +204,16 @@ func (s *session) showFailures(ctx context.Context, org tandem.Organization, run
 			if e.Outcome == tandem.OutcomeMoved && why == "" {
 				why = "the device kept changing while it was merged"
 			}
-			i := slices.IndexFunc(causes, func(c *cause) bool { return c.code == e.Code && c.text == why })
+			why, hint, own := strings.Cut(why, "; ") // an error's text ends with what to do
+			if !own {
+				hint = hints[e.Code]
+			}
+			i := slices.IndexFunc(causes, func(c *cause) bool { return c.code == e.Code && c.text == why && c.hint == hint })
 			if i < 0 {
 				if len(causes) >= 100 {
 					return false
 				}
-				i, causes = len(causes), append(causes, &cause{code: e.Code, text: why})
+				i, causes = len(causes), append(causes, &cause{code: e.Code, text: why, hint: hint})
 			}
 			causes[i].devices++
 			if len(causes[i].names) < 5 || s.flags.Verbose {
@@ -236,8 +237,8 @@ func (s *session) showFailures(ctx context.Context, org tandem.Organization, run
 			names += fmt.Sprintf(" and %s more", number(rest))
 		}
 		s.out.printf("    %s\n", names)
-		if hint := hints[c.code]; hint != "" {
-			s.out.printf("    → %s\n", hint)
+		if c.hint != "" {
+			s.out.printf("    → %s\n", clean(c.hint))
 		}
 	}
 	return nil

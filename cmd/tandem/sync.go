@@ -219,6 +219,10 @@ func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service
 		return runExit(&run)
 	}
 	if err != nil {
+		if run.Summary.Processed > 0 || run.Summary.Local != (tandem.Counts{}) || run.Summary.Remote != (tandem.Counts{}) {
+			run.Error = "" // told below
+			s.out.showRun(&run)
+		}
 		return err
 	}
 	s.out.showRun(&run)

@@ -245,7 +245,7 @@ type mapping struct {
 
 // states are looked up whole first, then by class (the first two characters).
 var states = map[string]mapping{
-	"53100": {tandem.DiskFull, "the database server's disk is full; nothing of this was written", "free some space there and try again"},
+	"53100": {tandem.DiskFull, "the database server's disk is full; this change, in a sync this batch, was not written", "free some space there and try again"},
 	"40P01": {tandem.Busy, "other transactions kept getting in the way", "try again"},
 	"40001": {tandem.Busy, "other transactions kept getting in the way", "try again"},
 	"55P03": {tandem.Busy, "another transaction holds what this needs", "try again"},

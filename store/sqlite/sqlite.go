@@ -192,7 +192,7 @@ func (d *dialect) Error(op string, err error) error {
 	primary, extended, ok := code(err)
 	switch {
 	case errors.Is(err, syscall.ENOSPC) || ok && primary == lib.SQLITE_FULL:
-		e.Code, e.Message, e.Hint = tandem.DiskFull, "the disk is full; nothing of this was written", "free some space and try again"
+		e.Code, e.Message, e.Hint = tandem.DiskFull, "the disk is full; this change, in a sync this batch, was not written", "free some space and try again"
 	case !ok:
 		return e
 	case primary == lib.SQLITE_BUSY || primary == lib.SQLITE_LOCKED:
