@@ -136,7 +136,8 @@ func (r *run) parkName(ctx context.Context, w *work, t takenName) error {
 	}
 	quiet := context.WithoutCancel(ctx)
 	if _, err := r.remote.UpdateDevice(quiet, in.ExternalDeviceID, tandem.RemotePatch{Name: &in.Temporary}); err != nil {
-		return err // the intent stays open; the next run settles it
+		r.freeze(in.DeviceID) // which name it has is not known: the intent stays open, and the next run settles it (S24)
+		return r.perDevice(ctx, &l, err, true)
 	}
 	r.park(in)
 	return nil

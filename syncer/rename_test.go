@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -215,4 +216,36 @@ func TestS27PlanOfRenames(t *testing.T) {
 	}
 	w.equal(len(refused), 2)
 	w.equal(w.requests().Writes, 0)
+}
+
+// TestS26TemporaryNameRefused: a ring of names that cannot be opened keeps its devices back, and nothing else.
+func TestS26TemporaryNameRefused(t *testing.T) {
+	refusing := &noTemporaryNames{refuses: true}
+	w := newWorld(t, wrapRemote(func(r tandem.Remote) tandem.Remote { refusing.Remote = r; return refusing }),
+		config(func(c *tandem.ServiceConfig) { c.DeleteRemote = true }))
+	a, b, gone := w.remote("a"), w.remote("b"), w.remote("gone")
+	w.remotes("other", 5)
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.renameHere(map[string]string{a: "b", b: "a"})
+	w.deleteLocal(w.localOf(gone).ID)
+	w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
+	w.equal(w.hasRemote(gone), false) // what comes after the names is done
+	refusing.refuses = false
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal(w.remoteDevice(a).Name, "b")
+	w.equal(w.remoteDevice(b).Name, "a")
+	w.equal(len(w.intents()), 0)
+	w.quiet(tandem.OpBidirectional)
+}
+
+type noTemporaryNames struct {
+	tandem.Remote
+	refuses bool
+}
+
+func (n *noTemporaryNames) UpdateDevice(ctx context.Context, id string, p tandem.RemotePatch) (tandem.RemoteDevice, error) {
+	if n.refuses && p.Name != nil && strings.HasPrefix(*p.Name, "tandem-renaming") {
+		return tandem.RemoteDevice{}, tandem.Errorf(tandem.Unavailable, "test", id, "busy")
+	}
+	return n.Remote.UpdateDevice(ctx, id, p)
 }
