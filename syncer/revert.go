@@ -296,7 +296,7 @@ func (r *run) undoThere(ctx context.Context, c *committer, l *tandem.Linked, now
 	after := writeResult{linked: held, intent: in, open: open, counted: true}
 	switch {
 	case err == nil:
-		after.reply = &rd
+		after.reply, after.answered = &rd, true
 	case refused(err):
 		after.err = err
 	default:

@@ -307,7 +307,7 @@ func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now 
 	after := writeResult{linked: held, intent: in, open: open, counted: true}
 	switch {
 	case err == nil:
-		after.reply = &reply
+		after.reply, after.answered = &reply, true
 	case refused(err):
 		after.err = err
 	default:

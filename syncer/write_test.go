@@ -309,6 +309,24 @@ func TestS33ValueThatTheServiceKeeps(t *testing.T) {
 	w.quiet(tandem.OpBidirectional)
 }
 
+// TestS10SettlementThatTheServiceIgnores: a settlement that the service answers with yes and does not do is asked about again, and told of.
+func TestS10SettlementThatTheServiceIgnores(t *testing.T) {
+	deaf := &deafRemote{}
+	w := newWorld(t, wrapRemote(func(r tandem.Remote) tandem.Remote { deaf.Remote = r; return deaf }))
+	id := w.remotes("gate", 5)[0]
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.setHere(w.localOf(id).ID, "name", "here")
+	w.setThere(id, "name", "there")
+	w.sync(tandem.OpBidirectional)
+	done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: syncer.TakeLocal, By: "ada"})
+	w.must(err)
+	w.wantCode(done[0].Error, tandem.Stale)
+	w.equal(w.conflict("name").Status, tandem.ConflictPending)
+	runs, _, err := w.store.Runs(w.ctx, w.org, tandem.RunFilter{ServiceID: w.service.ID})
+	w.must(err)
+	w.equal(w.count(runs[0], tandem.ActUpdate, tandem.OutcomeFailed), 1)
+}
+
 // deafRemote answers every change of a device with yes, and does it only when it hears.
 type deafRemote struct {
 	tandem.Remote
