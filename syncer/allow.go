@@ -54,6 +54,8 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	switch {
 	case plan.ServiceID != r.service.ID:
 		return void("it was made for another service", "name the service it was made for")
+	case (plan.Operation == tandem.OpRevert) != (r.record.Operation == tandem.OpRevert):
+		return void("it is what a revert held back", "approve that run: tandem runs approve")
 	case plan.Status != tandem.PlanOpen:
 		return void("it was "+string(plan.Status)+" already", "a plan is used once; make a new one with --dry-run --save")
 	case plan.ConfigPrint != Fingerprint(&r.service.Config):
@@ -80,8 +82,10 @@ func (r *run) loadAllowed(ctx context.Context) error {
 	if count != plan.Rows || hex.EncodeToString(sum.Sum(nil)) != plan.Checksum {
 		return void("its rows are not the ones that were stored", "make a new one with --dry-run --save")
 	}
-	r.req.Operation, r.record.Operation = plan.Operation, plan.Operation
-	r.policy.Direction = tandem.Direction(plan.Operation)
+	if plan.Operation != tandem.OpRevert {
+		r.req.Operation, r.record.Operation = plan.Operation, plan.Operation
+		r.policy.Direction = tandem.Direction(plan.Operation)
+	}
 	r.req.Force, r.record.Forced, r.policy.Force = isForced, isForced, isForced
 	r.create = MissingBoth // the rows say what is created, whatever the settings or a request say
 	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
@@ -100,6 +104,13 @@ func (r *run) usePlan(ctx context.Context) error {
 	}
 	r.allow.used = true
 	return nil
+}
+
+// endPlan closes the plan where none of its rows could be done.
+func (r *run) endPlan(ctx context.Context) error {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	return r.usePlan(ctx)
 }
 
 // beginsPlan reports whether the pieces do something of a plan.
@@ -273,10 +284,7 @@ func (r *run) nameLeftOut(ctx context.Context) error {
 	if r.allow == nil {
 		return nil
 	}
-	r.commits.Lock()
-	err := r.usePlan(ctx) // also where none of its rows could be done
-	r.commits.Unlock()
-	if err != nil {
+	if err := r.endPlan(ctx); err != nil {
 		return err
 	}
 	for offset := 0; ; {

@@ -72,7 +72,7 @@ func (r *run) storeHeld(ctx context.Context) error {
 	if err := r.discardOlder(ctx, tandem.PlanGuarded); err != nil {
 		return err
 	}
-	plan := tandem.Plan{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, Operation: r.req.Operation,
+	plan := tandem.Plan{ID: r.e.NewID(), OrganizationID: r.org, ServiceID: r.service.ID, RunID: r.record.ID, Operation: r.record.Operation,
 		Reason: tandem.PlanGuarded, Status: tandem.PlanOpen, ConfigPrint: Fingerprint(&r.service.Config), CreatedAt: r.now()}
 	if err := r.e.Store.CreatePlan(ctx, r.org, plan); err != nil {
 		return err
@@ -100,6 +100,9 @@ func (e *Engine) Approve(ctx context.Context, org, runID, by string, report Repo
 	blocked, err := e.blocked(ctx, org, runID)
 	if err != nil {
 		return tandem.Run{}, err
+	}
+	if blocked.Reverts != "" {
+		return e.revert(ctx, org, blocked.Reverts, blocked.PlanID, by, report)
 	}
 	return e.Run(ctx, org, Request{ServiceID: blocked.ServiceID, Operation: blocked.Operation, Trigger: tandem.ByHand, PlanID: blocked.PlanID, CreatedBy: by}, report)
 }

@@ -70,8 +70,12 @@ func (r *run) guardRemovals(ctx context.Context, w *work, l *listed) error {
 	if err != nil {
 		return err
 	}
-	empty := l != nil && l.empty
-	if empty || overLimit(w.removals, earlier, linked+earlier, r.service.Config.Guards.MaxDelete) {
+	empty, ratio := l != nil && l.empty, r.service.Config.Guards.MaxDelete
+	over := overLimit(w.removals, earlier, linked+earlier, ratio)
+	if r.record.Operation == tandem.OpRevert { // a person asked for it by name (docs/decisions/0013)
+		over = aboveRatio(w.removals+earlier, linked+earlier, ratio)
+	}
+	if empty || over {
 		r.guard.removalsHeld = true
 		text := fmt.Sprintf("%d devices would be deleted, unlinked or recreated (%d more within 24 hours) of %d linked", w.removals, earlier, linked)
 		if empty {
@@ -87,15 +91,18 @@ func rollsOut(e merge.Edit) bool { return e.Path == "enabled" || e.Path == "coho
 
 // countRollout counts a device whose enabled or cohort goes to the remote, once in a run.
 func (r *run) countRollout(d *decision) {
-	if !slices.ContainsFunc(d.send, rollsOut) {
-		return
+	if slices.ContainsFunc(d.send, rollsOut) {
+		r.countRolledOut(d.linked.Device.ID)
 	}
+}
+
+func (r *run) countRolledOut(deviceID string) {
 	r.guard.mu.Lock()
 	defer r.guard.mu.Unlock()
 	if r.guard.rollouts == nil {
 		r.guard.rollouts = map[uint64]struct{}{}
 	}
-	r.guard.rollouts[maphash.String(r.metSeed, d.linked.Device.ID)] = struct{}{}
+	r.guard.rollouts[maphash.String(r.metSeed, deviceID)] = struct{}{}
 }
 
 // guardRollouts holds exports of enabled and cohort back where they are of too many devices. What was done
@@ -181,6 +188,39 @@ func (r *run) block(text string) {
 		text = r.details.BlockedBy + "; " + text
 	}
 	r.details.BlockedBy = text
+}
+
+// undoGuarded reports whether undoing an entry is something that the guards count: it deletes what a run
+// created, or rolls an old value out. rollout says which of the two.
+func undoGuarded(was *tandem.Change) (guarded, rollout bool) {
+	rollout = was.Side == tandem.RemoteSide && was.Action == tandem.ActUpdate && rollsOut(merge.Edit{Path: was.Path})
+	return rollout || was.Action == tandem.ActCreate, rollout
+}
+
+// guardUndo lets the undoing of an entry through, or holds it back for a person, with those like it (S18).
+// With an approval, only what was held back is undone.
+func (r *run) guardUndo(ctx context.Context, l *tandem.Linked, was *tandem.Change) (through bool, err error) {
+	guarded, rollout := undoGuarded(was)
+	if !guarded {
+		return r.allow == nil, nil
+	}
+	change := about(l)
+	change.Side, change.Action, change.Before = was.Side, tandem.ActDelete, was.After
+	held := r.guard.removalsHeld
+	if rollout {
+		held = r.guard.changesHeld.Load()
+		change.Action, change.Path, change.After = tandem.ActUpdate, was.Path, was.Before
+	}
+	if !r.allows(change) {
+		return false, nil
+	}
+	if !held {
+		return true, nil
+	}
+	change.Note = undoing + "; held back by the guard"
+	_, err = r.commit(context.WithoutCancel(ctx), []*piece{{counts: tandem.Summary{Processed: 1, Successful: 1},
+		changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeHeld)}}}})
+	return false, err
 }
 
 // baseValue gives a field's value whole, metadata as a map.

@@ -15,9 +15,15 @@ import (
 // undone value to the other side instead of bringing the unwanted one back.
 
 // Revert undoes a finished run as a new run, from its entries' before-values. A field that changed
-// since is left alone and named, as is what cannot be undone.
+// since is left alone and named, as is what cannot be undone. Where it would delete or roll out too
+// much, these are held back, and the run ends blocked (S18): Approve does them.
 func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Report) (tandem.Run, error) {
-	r, err := e.reverting(ctx, org, runID, by, report)
+	return e.revert(ctx, org, runID, "", by, report)
+}
+
+// revert undoes a run: all of it, or what a plan holds that an earlier try held back.
+func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, report Report) (tandem.Run, error) {
+	r, err := e.reverting(ctx, org, runID, planID, by, report)
 	if err != nil {
 		return tandem.Run{}, err
 	}
@@ -34,7 +40,7 @@ func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Repor
 
 // PreviewRevert hands each change that Revert would make to each, and what it cannot undo with a Note.
 func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func(tandem.Change) error) (Preview, error) {
-	r, err := e.reverting(ctx, org, runID, "", nil)
+	r, err := e.reverting(ctx, org, runID, "", "", nil)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -49,10 +55,13 @@ func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func
 	if err == nil {
 		err = r.showLate(newWork())
 	}
+	if r.details.BlockedBy != "" {
+		r.record.Status, r.record.Error = tandem.RunBlocked, r.details.BlockedBy
+	}
 	return Preview{Run: r.record}, err
 }
 
-func (e *Engine) reverting(ctx context.Context, org, runID, by string, report Report) (*run, error) {
+func (e *Engine) reverting(ctx context.Context, org, runID, planID, by string, report Report) (*run, error) {
 	old, err := e.Store.Run(ctx, org, runID)
 	if err != nil {
 		return nil, err
@@ -64,7 +73,7 @@ func (e *Engine) reverting(ctx context.Context, org, runID, by string, report Re
 	if err != nil {
 		return nil, err
 	}
-	req := Request{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, CreatedBy: by}
+	req := Request{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, PlanID: planID, CreatedBy: by}
 	if err := check(&service, &req); err != nil {
 		return nil, err
 	}
@@ -84,6 +93,9 @@ func (r *run) undo(ctx context.Context, runID string) error {
 		return err
 	}
 	r.anyConflicts = true
+	if err := r.loadAllowed(ctx); err != nil {
+		return err
+	}
 	if err := r.recover(ctx); err != nil {
 		return err
 	}
@@ -93,9 +105,12 @@ func (r *run) undo(ctx context.Context, runID string) error {
 	if err != nil {
 		return err
 	}
-	r.enter("undoing", total)
 	w := newWork()
 	defer w.close()
+	if err := r.foreseeUndo(ctx, w, filter, total); err != nil {
+		return err
+	}
+	r.enter("undoing", total)
 	c := r.startCommitter(context.WithoutCancel(ctx))
 	defer c.stop()
 	// Last things first: pages from the end.
@@ -115,7 +130,29 @@ func (r *run) undo(ctx context.Context, runID string) error {
 			r.advance(1)
 		}
 	}
-	return nil
+	if err := r.endPlan(ctx); err != nil {
+		return err
+	}
+	return r.storeHeld(ctx)
+}
+
+// foreseeUndo counts what undoing would delete and roll out, before any of it is done (S18).
+func (r *run) foreseeUndo(ctx context.Context, w *work, filter tandem.EntryFilter, total int) error {
+	for filter.Number = 1; (filter.Number-1)*filter.Limit < total; filter.Number++ {
+		rows, _, err := r.e.Store.Entries(ctx, r.org, filter)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			switch guarded, rollout := undoGuarded(&rows[i].Change); {
+			case rollout:
+				r.countRolledOut(rows[i].DeviceID)
+			case guarded:
+				w.removals++
+			}
+		}
+	}
+	return r.decideGuards(ctx, w, nil)
 }
 
 // undoOne undoes one entry, or says why not.
@@ -126,6 +163,9 @@ func (r *run) undoOne(ctx context.Context, w *work, c *committer, was *tandem.Ch
 	l, err := r.undoTarget(ctx, was)
 	if err != nil {
 		return r.cannotUndo(ctx, was, err)
+	}
+	if through, err := r.guardUndo(ctx, l, was); err != nil || !through {
+		return err
 	}
 	switch was.Action {
 	case tandem.ActUpdate:
@@ -321,7 +361,7 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
 	change := about(l)
-	change.Side, change.Action, change.Before, change.Note = was.Side, tandem.ActDelete, was.After, undoing
+	change.Side, change.Action, change.Before, change.Note = was.Side, tandem.ActDelete, was.After, joinNotes(undoing, tandem.GuardedNote)
 	if was.Side == tandem.LocalSide {
 		if why := differs(created, l.Device.Shared()); why != "" || l.Device.DeletedAt != nil {
 			return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "the device changed since the run created it (%s)", why).WithHint("delete it by hand if you want it gone: tandem device delete")

@@ -1,10 +1,13 @@
 package syncer_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem"
+	"tandem/syncer"
 )
 
 // TestS29UndoOfAnEditedCreate: a device that the run created there, and that was edited there since, stays,
@@ -12,6 +15,8 @@ import (
 func TestS29UndoOfAnEditedCreate(t *testing.T) {
 	for _, synced := range []bool{false, true} { // whether the edit has come here meanwhile
 		w := newWorld(t, config(func(c *tandem.ServiceConfig) { c.CreateRemote = true }))
+		w.remotes("gate", 3)
+		w.completed(w.sync(tandem.OpBidirectional))
 		here := w.local("made")
 		run := w.sync(tandem.OpBidirectional)
 		w.completed(run)
@@ -29,4 +34,55 @@ func TestS29UndoOfAnEditedCreate(t *testing.T) {
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.equal(w.device(here).Enabled, false)
 	}
+}
+
+// TestS18Revert: what undoing would delete or roll out is guarded like everything else, exactly that is held
+// back, and a person lets it through.
+func TestS18Revert(t *testing.T) {
+	w := newWorld(t, config(func(c *tandem.ServiceConfig) { c.CreateRemote = true }))
+	ids := w.remotes("gate", 20)
+	w.completed(w.sync(tandem.OpBidirectional))
+	for i := range 8 {
+		w.local(fmt.Sprint("made-", i))
+	}
+	w.setHere(w.localOf(ids[0]).ID, "name", "renamed")
+	run := w.sync(tandem.OpBidirectional)
+	w.completed(run)
+	w.equal(w.remoteCount(), 28)
+	w.advance(time.Minute)
+	p, err := w.engine.PreviewRevert(w.ctx, w.org, run.ID, nil)
+	w.must(err)
+	w.equal(p.Run.Status, tandem.RunBlocked)
+	undone, err := w.engine.Revert(w.ctx, w.org, run.ID, "ada", nil)
+	w.must(err)
+	w.ended(undone, tandem.RunBlocked)
+	w.equal([]any{w.remoteCount(), w.details(undone).Held, w.remoteDevice(ids[0]).Name}, []any{28, 8, "gate-000"})
+	w.equal(w.openPlans(), []string{undone.PlanID})
+	_, err = w.run(syncer.Request{PlanID: undone.PlanID})
+	w.wantCode(err, tandem.Stale) // no sync does it
+	let, err := w.engine.Approve(w.ctx, w.org, undone.ID, "ada", nil)
+	w.must(err)
+	w.completed(let)
+	w.equal([]any{let.Reverts, w.remoteCount(), let.Summary.Remote.Deleted}, []any{run.ID, 20, 8})
+	_, err = w.engine.Approve(w.ctx, w.org, undone.ID, "ada", nil)
+	w.wantCode(err, tandem.Stale)
+}
+
+// TestS18RevertOfRollouts: an old cohort is rolled out with care too.
+func TestS18RevertOfRollouts(t *testing.T) {
+	w, ids := stocked(t, 60)
+	for _, id := range ids[:6] {
+		w.setHere(w.localOf(id).ID, "enabled", false)
+	}
+	run := w.sync(tandem.OpBidirectional)
+	w.completed(run)
+	w.advance(time.Minute)
+	undone, err := w.engine.Revert(w.ctx, w.org, run.ID, "ada", nil) // six and six are more than a tenth of sixty
+	w.must(err)
+	w.ended(undone, tandem.RunBlocked)
+	w.equal([]any{w.remoteDevice(ids[0]).Enabled, w.details(undone).Held}, []any{false, 6})
+	let, err := w.engine.Approve(w.ctx, w.org, undone.ID, "ada", nil)
+	w.must(err)
+	w.completed(let)
+	w.equal(w.remoteDevice(ids[0]).Enabled, true)
 }
