@@ -135,3 +135,31 @@ func TestS27SessionsKnowTemporaryNames(t *testing.T) {
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.equal([]any{w.remoteDevice(id).Name, w.device(local).Name, len(w.intents())}, []any{"renamed", "renamed", 0})
 }
+
+// TestS19IntentLastsForAllCalls: one for the device's own update, one for each tag to be made and each leaf.
+func TestS19IntentLastsForAllCalls(t *testing.T) {
+	var h hooks
+	w := newWorld(t, h.hooked(), config(withMetadata), withEngine(func(e *syncer.Engine) { e.WriteTimeout = time.Second }))
+	id := w.remote("gate")
+	w.setState(id, "info/site/room", "attic")
+	w.completed(w.sync(tandem.OpBidirectional))
+	local := w.localOf(id).ID
+	w.setHere(local, "tags", []string{"new"})
+	w.setHere(local, "metadata/site/room", "cellar")
+	w.setHere(local, "metadata/site/floor", "1")
+	asked := false
+	h.on(func(call, _ string) error {
+		if asked || call != "remote tag" {
+			return nil
+		}
+		asked = true
+		now, err := w.store.Now(w.ctx)
+		w.must(err)
+		if left := w.intents()[0].Until.Sub(now); left <= 3*time.Second || left > 4*time.Second+100*time.Millisecond {
+			t.Errorf("an intent of four calls of a second each lasts for %v", left)
+		}
+		return nil
+	}, nil)
+	w.completed(w.sync(tandem.OpBidirectional))
+	w.equal([]any{asked, w.remoteTags(id), w.state(id, "info/site/floor")}, []any{true, []string{"new"}, "1"})
+}
