@@ -131,7 +131,7 @@ func ParseMetadata(text []byte) (tandem.Map, error) {
 	if err := d.Decode(&m); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return nil, invalid("metadata", "must be a JSON object, not a %s", wrong.Value)
+			return nil, invalid("metadata", "must be a JSON object, such as {\"site\": \"Berlin\"}, and is of the kind %s", wrong.Value)
 		}
 		return nil, invalid("metadata", "is not JSON: %v", err)
 	}

@@ -102,7 +102,7 @@ func (r *Registry) ImportDevices(ctx context.Context, _ Actor, org string, rows 
 	}
 	if report.NotImported && !options.DryRun {
 		report.Created, report.Updated, report.Unchanged, report.Linked = 0, 0, 0, 0
-		return report, tandem.Errorf(tandem.Invalid, "import devices", "", "%d of %d rows are wrong; nothing was imported", report.Bad, report.Rows).
+		return report, tandem.Errorf(tandem.Invalid, "import devices", "", "wrong rows: %d of %d; nothing was imported", report.Bad, report.Rows).
 			WithHint("mend them, or import the others with --skip-bad")
 	}
 	return report, nil

@@ -226,6 +226,10 @@ func readHeader(header []string) ([]int, error) {
 		}
 		index[i] = at
 	}
+	if len(header) == 1 && strings.Contains(header[0], ";") {
+		return nil, tandem.Errorf(tandem.Invalid, "read devices", "line 1", "the columns are separated by semicolons").
+			WithHint("separate them by commas; semicolons separate the elements of hardware_ids and tags")
+	}
 	if len(unknown) > 0 {
 		return nil, tandem.Errorf(tandem.Invalid, "read devices", "line 1", "unknown columns: %s", strings.Join(unknown, ", ")).
 			WithHint("the columns are %s", strings.Join(columnNames(), ", "))

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem"
 )
@@ -174,7 +175,9 @@ func (r *Registry) checkService(ctx context.Context, s *tandem.Service) error {
 	p.add(between("concurrency", c.Concurrency, 1, 1000))
 	p.add(between("state-reads", c.StateReads, 0, 1_000_000))
 	p.add(between("online-window", c.OnlineWindow, 1, 366*24*3600))
-	p.add(between("interval", s.SyncInterval, 60, 366*24*3600))
+	if s.SyncInterval < 60 || s.SyncInterval > 366*24*3600 {
+		p.add(invalid("interval", "is %s, it must be between 1m and 8784h", time.Duration(s.SyncInterval)*time.Second))
+	}
 	p.add(checkPath("metadata path", c.Paths.Metadata, "state"))
 	p.add(checkPath("battery path", c.Paths.Battery, "state", "stream"))
 	p.add(checkPath("location path", c.Paths.Location, "state", "stream"))

@@ -13,7 +13,7 @@ func (a *app) confirm(sure bool, question string) error {
 		return nil
 	}
 	if !a.out.ask {
-		return &usageError{"this needs a confirmation, and nobody can be asked here: " + question + "?", "add --yes"}
+		return &usageError{"this needs a confirmation, and nobody can be asked here: " + asked(question), "add --yes"}
 	}
 	ok, err := a.ask(question)
 	if err != nil {
@@ -26,9 +26,17 @@ func (a *app) confirm(sure bool, question string) error {
 	return nil
 }
 
+// asked ends a question with its mark, unless what follows on it says more.
+func asked(question string) string {
+	if strings.Contains(question, "? ") {
+		return question + "."
+	}
+	return question + "?"
+}
+
 // ask puts a question and takes anything but yes for a no.
 func (a *app) ask(question string) (bool, error) {
-	a.out.note("%s? [y/N] ", question)
+	a.out.note("%s [y/N] ", asked(question))
 	answer, err := bufio.NewReader(a.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err

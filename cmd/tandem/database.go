@@ -120,6 +120,9 @@ func (c *BackupCmd) Run(ctx context.Context, a *app) error {
 	if _, err := os.Stat(c.File); err == nil {
 		return tandem.Errorf(tandem.Exists, "backup", c.File, "the file exists already").WithHint("name a new one")
 	}
+	if stat, err := os.Stat(filepath.Dir(c.File)); err != nil || !stat.IsDir() {
+		return tandem.Errorf(tandem.NotFound, "backup", c.File, "there is no folder %s", filepath.Dir(c.File)).WithHint("make it first, or name another file")
+	}
 	if _, err := os.Stat(sqlitePath(a.flags.DatabaseURL)); err != nil {
 		return tandem.Errorf(tandem.NotFound, "backup", sqlitePath(a.flags.DatabaseURL), "the database cannot be read: %w", unpath(err))
 	}
@@ -190,7 +193,8 @@ func (c *RestoreCmd) Run(ctx context.Context, a *app) error {
 // checkBackup opens a copy of the backup and looks through it.
 func checkBackup(ctx context.Context, path, name string) (err error) {
 	wrong := func(cause error) error {
-		return tandem.Errorf(tandem.Corrupt, "restore", name, "this is not a whole Tandem database: %w", cause).
+		text := strings.ReplaceAll(cause.Error(), path, name)
+		return tandem.Errorf(tandem.Corrupt, "restore", name, "this is not a whole Tandem database: %s", strings.TrimPrefix(text, name+": ")).
 			WithHint("use another backup; nothing was changed")
 	}
 	s, err := sqlite.OpenForMigration(ctx, path)

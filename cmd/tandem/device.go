@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 
@@ -367,6 +368,9 @@ func (a *app) openFile(name string) (readCloser, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return readCloser{}, tandem.Errorf(tandem.NotFound, "open file", name, "the file cannot be read: %w", unpath(err))
+	}
+	if stat, err := f.Stat(); err == nil && stat.IsDir() {
+		return readCloser{}, errors.Join(tandem.Errorf(tandem.Invalid, "open file", name, "this is a folder").WithHint("name a file"), f.Close())
 	}
 	return readCloser{Reader: f, Close: f.Close}, nil
 }

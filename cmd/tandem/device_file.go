@@ -153,6 +153,7 @@ type DeviceExportCmd struct {
 	DeviceFilter
 	File   string `arg:"" optional:"" help:"The file to write; standard output when left out."`
 	Format string `enum:",csv,json,jsonl" default:"" help:"csv, json or jsonl; by the file's name when left out, else csv."`
+	Force  bool   `help:"Overwrite the file if it is there."`
 }
 
 // Run exports. A file appears under its name only when it is whole.
@@ -179,6 +180,9 @@ func (c *DeviceExportCmd) Run(ctx context.Context, a *app) error {
 		if c.File == "" || c.File == "-" {
 			_, err = s.registry.ExportDevices(ctx, s.actor, org.ID, filter, service, format, a.Stdout)
 			return err
+		}
+		if stat, err := os.Stat(c.File); err == nil && stat.Mode().IsRegular() && !c.Force {
+			return tandem.Errorf(tandem.Exists, "export devices", c.File, "the file exists already").WithHint("name a new one, or overwrite it with --force")
 		}
 		var n int
 		err = writeWhole(c.File, func(w io.Writer) (err error) {

@@ -132,7 +132,7 @@ func (o *output) dim(s string) string  { return o.paint(text.Faint, s) }
 
 // table writes rows under a header, in columns as wide as what they hold. On a terminal long rows are cut.
 func (o *output) table(header []string, rows [][]string) {
-	if o.json {
+	if o.json || len(rows) == 0 {
 		return
 	}
 	t := table.NewWriter()
@@ -289,6 +289,10 @@ func (p Paging) page() (tandem.Page, error) {
 
 // more says that a listing goes on.
 func (o *output) more(page tandem.Page, shown, total int) {
+	if page.Number > 1 && (page.Number-1)*page.Limit >= total {
+		o.printf("there is no page %d: %s fit on %s\n", page.Number, number(total), count((total+page.Limit-1)/page.Limit, "page", "pages"))
+		return
+	}
 	if shown < total {
 		o.printf("%s\n", o.dim(fmt.Sprintf("%s of %s shown; --page %d shows the next", number(shown), number(total), page.Number+1)))
 	}

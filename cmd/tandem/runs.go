@@ -126,7 +126,15 @@ func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		a.out.pairs("id", run.ID, "held back", fate, "started", started, "by", clean(run.CreatedBy), "trigger", string(run.Trigger), "plan", run.PlanID, "undoes", run.Reverts)
-		for _, p := range runDetails(&run).Phases {
+		var phases []syncer.Phase
+		for _, p := range runDetails(&run).Phases { // one that was entered again counts once
+			if i := slices.IndexFunc(phases, func(q syncer.Phase) bool { return q.Name == p.Name }); i >= 0 {
+				phases[i].DurationMS += p.DurationMS
+			} else {
+				phases = append(phases, p)
+			}
+		}
+		for _, p := range phases {
 			a.out.printf("  %s  %s\n", a.out.dim(fmt.Sprintf("%-14s", p.Name)), duration(time.Duration(p.DurationMS)*time.Millisecond))
 		}
 		if err := s.showFailures(ctx, org, &run); err != nil {

@@ -223,6 +223,9 @@ func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service
 			run.Error = "" // told below
 			s.out.showRun(&run)
 		}
+		if v, storeErr := s.registry.Service(after, s.actor, org.ID, service.ID); storeErr == nil && v.State == tandem.ServiceDegraded && v.RetryAt != nil {
+			s.out.note("%s is degraded; with automatic sync the next try is at %s UTC\n", clean(v.Name), v.RetryAt.UTC().Format(time.DateTime))
+		}
 		return err
 	}
 	s.out.showRun(&run)

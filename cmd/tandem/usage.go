@@ -13,7 +13,7 @@ import (
 // misused reports a command line that cannot be understood; with --json among it, as JSON too.
 func (m *Main) misused(args []string, err error) int {
 	a := newApp(m, &Globals{JSON: m.wantsJSON(args)})
-	message, command := err.Error(), ""
+	message, command := strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1), ""
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		var node *kong.Node

@@ -75,7 +75,7 @@ func ParseFault(text string) (Fault, error) {
 	target, keys, _ := strings.Cut(rest, ":")
 	f.Kind = Kind(strings.TrimSpace(kind))
 	if !slices.Contains(kinds, f.Kind) && f.Kind.status() == 0 {
-		return f, badFault(text, "%q is not a kind of fault", string(f.Kind)).WithHint("the kinds are %v, and any status from 400 to 599", kinds)
+		return f, badFault(text, "%q is not a kind of fault", string(f.Kind)).WithHint("the kinds are %v, and any status from 400 to 599", strings.Trim(strings.ReplaceAll(fmt.Sprint(kinds), " ", ", "), "[]"))
 	}
 	if err := f.aim(strings.TrimSpace(target)); err != nil {
 		return f, badFault(text, "%w", err)
