@@ -60,7 +60,7 @@ type Globals struct {
 	DatabaseURL string `placeholder:"URL" default:"sqlite:tandem.db" help:"The database: sqlite:FILE or postgres://…"`
 	KeyFile     string `placeholder:"FILE" help:"The file of keys that encrypt API keys (tandem.key beside the SQLite database, or in the working folder)."`
 	JSON        bool   `help:"Write JSON to standard output, and nothing else."`
-	Verbose     bool   `short:"v" help:"Leave nothing out of lists, and log to standard error."`
+	Verbose     bool   `short:"v" help:"Leave nothing out of lists."`
 	NoColor     bool   `help:"Write no colors; so does NO_COLOR."`
 }
 
