@@ -12,6 +12,7 @@ import (
 
 	"tandem"
 	"tandem/store"
+	"tandem/store/legacy"
 	"tandem/store/sqlite"
 )
 
@@ -142,7 +143,7 @@ func (c *BackupCmd) Run(ctx context.Context, a *app) error {
 		if keys, err := a.legacyKeys(ctx, s, false); err != nil {
 			return err
 		} else if len(keys.Kept) > 0 {
-			a.out.note("it holds %s in plain text in %s; before the next backup: tandem migrate up --scrub-legacy-keys\n", count(len(keys.Kept), "API key", "API keys"), legacyTable)
+			a.out.note("it holds %s in plain text in %s; before the next backup: tandem migrate up --scrub-legacy-keys\n", count(len(keys.Kept), "API key", "API keys"), legacy.KeyTable)
 		}
 		a.out.note("the API keys of its services open only with %s: keep a copy of that file too, in another place\n", a.keyFile())
 		return nil
