@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ type mortal struct {
 	kill  func(call string, c *tandem.Changes) bool // asked before each call; nil is immortal
 	after bool                                      // the call that kills takes effect first
 	dead  atomic.Bool
+	mu    sync.Mutex
 }
 
 // dies asks whether the process is dead at this call. At a deadly one the effect may come first.
@@ -32,7 +34,10 @@ func (m *mortal) dies(call string, c *tandem.Changes, effect func()) bool {
 	if m.dead.Load() {
 		return true
 	}
-	if m.kill == nil || !m.kill(call, c) {
+	m.mu.Lock() // what kill counts, it counts alone
+	killed := m.kill != nil && m.kill(call, c)
+	m.mu.Unlock()
+	if !killed {
 		return false
 	}
 	if m.after {

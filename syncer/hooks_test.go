@@ -36,6 +36,7 @@ func (h *hooks) ask(after bool, call, thing string) error {
 	if ask == nil {
 		return nil
 	}
+	defer func() { h.mu.Lock(); h.mu.Unlock() }() //nolint:staticcheck // what ask wrote is there for the next that asks
 	return ask(call, thing)
 }
 

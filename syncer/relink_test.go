@@ -2,6 +2,7 @@ package syncer_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,10 +146,12 @@ func TestS24IntentOfALinkThatIsNoMore(t *testing.T) {
 			twin := w.localOf(other).ID
 			w.must(w.engine.Unlink(w.ctx, w.org, w.service.ID, twin, "ada"))
 			w.setHere(local, "tags", []string{"blue"})
-			lost := false
+			var lost atomic.Bool
 			dead := func(call, thing string) error {
-				lost = lost || call == "remote update"
-				if lost && thing == ids[0] {
+				if call == "remote update" {
+					lost.Store(true)
+				}
+				if lost.Load() && thing == ids[0] {
 					return tandem.Errorf(tandem.Timeout, "test", "", "no answer")
 				}
 				return nil

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"tandem"
@@ -9,10 +10,12 @@ import (
 // meanwhile does something once, at the first commit after a device was read directly: between looking
 // for it and ending its link.
 func (h *hooks) meanwhile(external string, do func()) {
-	looked := false
+	var looked atomic.Bool
 	h.on(nil, func(call, thing string) error {
-		looked = looked || call == "remote read" && thing == external
-		if looked && call == "store apply" {
+		if call == "remote read" && thing == external {
+			looked.Store(true)
+		}
+		if looked.Load() && call == "store apply" {
 			h.on(nil, nil)
 			do()
 		}
@@ -48,10 +51,12 @@ func TestS17RestoredWhileItIsDeleted(t *testing.T) {
 			w, ids := stocked(t, 20, h.hooked(), deletingRemote)
 			local := w.localOf(ids[0]).ID
 			w.deleteLocal(local)
-			listed := false
+			var listed atomic.Bool
 			h.on(nil, func(call, thing string) error {
-				listed = listed || call == "remote list"
-				if listed && call == last && (thing == "" || thing == ids[0]) {
+				if call == "remote list" {
+					listed.Store(true)
+				}
+				if listed.Load() && call == last && (thing == "" || thing == ids[0]) {
 					h.on(nil, nil)
 					w.editLocal(local, func(d *tandem.Device) { d.DeletedAt = nil })
 				}
