@@ -24,8 +24,12 @@ var mayImport = map[string][]string{
 	"syncer":            {".", "merge"},
 	"registry":          {".", "merge"},
 	"budget":            {"."},
-	"jobs":              {".", "syncer", "webhook"},
+	"jobs":              {".", "syncer", "webhook", "alert", "audit"},
 	"webhook":           {"."},
+	"alert":             {".", "outbound"}, // rules and senders
+	"audit":             {"."},
+	"outbound":          {"."}, // which addresses may be called
+	"server":            {"."}, // the HTTP shell: limits, headers, health, metrics, traces
 	"golioth":           {"."},
 	"golioth/simulator": {"."}, // not the client: both sides of a contract must not share a mistake
 	"gateway":           {"."},
@@ -51,6 +55,12 @@ var home = map[string]string{
 	"github.com/schollz/progressbar":  "cmd/tandem",
 	"github.com/jedib0t/go-pretty":    "cmd/tandem",
 	"github.com/getkin/kin-openapi":   "golioth",
+	"github.com/riverqueue/river":     "jobs",
+	"github.com/danielgtaylor/huma":   "api",
+	"github.com/alexedwards/scs":      "api",
+	"github.com/coreos/go-oidc":       "api",
+	"github.com/prometheus":           "server",
+	"go.opentelemetry.io":             "server",
 	"pgregory.net/rapid":              "", // tests only
 	"github.com/google/go-cmp":        "",
 	"github.com/rogpeppe/go-internal": "",

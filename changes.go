@@ -31,6 +31,26 @@ type Changes struct {
 
 	PutRuns     []Run // by id: added or rewritten
 	PutServices []ServiceMark
+
+	PutMembers     []Membership // by user
+	DropMembers    []string     // user ids; their tokens of the organization are revoked
+	PutInvitations []Invitation // by id
+	PutTokens      []Token      // by id
+
+	// PutAlerts adds an alert (Version 0) or rewrites one (Version as read; the row gets the next).
+	// Adding one where another is open for the same kind and subject is Stale.
+	PutAlerts []Alert
+	// PutChannels likewise; Exists when the name is taken.
+	PutChannels      []Channel
+	DropChannels     []string // ids; their unsent notifications go too
+	PutNotifications []Notification
+
+	Observations []DeviceObservation // history, added
+	Deliveries   []DeliveryOutcome   // of deliveries that are there
+	DropPushes   []Push              // by service, device and remote id, where Due is not later than the one given
+
+	// Along is written last. Entries get an entry of the audit by themselves: "run.batch", with their number and digest.
+	Along
 }
 
 // Fence is the proof of a lease.
@@ -63,6 +83,8 @@ type ServiceMark struct {
 	LastListedAt   *time.Time
 	LastRunID      *string
 	LastRunAt      *time.Time
+	NextSyncAt     **time.Time // when the schedule starts its next run
+	SyncFailures   *int        // scheduled runs that failed in a row
 }
 
 // MovedError is what Apply gives when rows are not at the version that was read: nothing was written.

@@ -95,6 +95,7 @@ type ServiceConfig struct {
 	Concurrency       int                 `json:"concurrency"`   // requests in flight, over all processes
 	StateReads        int                 `json:"state_reads"`   // device-by-device state reads a run may make for reading alone
 	OnlineWindow      int                 `json:"online_window"` // seconds
+	Webhook           WebhookConfig       `json:"webhook"`
 }
 
 // StrategyFor gives the strategy for a field: its own override, else the service's.
@@ -135,6 +136,11 @@ type Service struct {
 	LastListedAt *time.Time `json:"last_listed_at,omitempty"`
 	LastRunID    string     `json:"last_run_id,omitempty"`
 	LastRunAt    *time.Time `json:"last_run_at,omitempty"`
+	// WebhookSecrets are sealed by package secret: a JSON array of one, or two while rotating. Never printed.
+	WebhookSecrets []byte `json:"-"`
+	// NextSyncAt is when the schedule starts the next run, nil where it does not; SyncFailures counts its failed runs in a row.
+	NextSyncAt   *time.Time `json:"next_sync_at,omitempty"`
+	SyncFailures int        `json:"sync_failures,omitempty"`
 	Version      int64      `json:"version"`
 	DeletedAt    *time.Time `json:"deleted_at,omitempty"`
 	CreatedAt    time.Time  `json:"created_at"`

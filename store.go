@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Store keeps everything. The organization is an explicit argument of every call and a row of
+// Store is what the engine needs, and all that the command line of one process does. The organization is an explicit argument of every call and a row of
 // another organization is NotFound. Lists of ids may be of any length; what is not found is left out.
 // Both databases behave alike; storetest says how.
 type Store interface {
@@ -32,8 +32,8 @@ type Applier interface {
 
 // OrganizationStore keeps organizations; the only calls without an organization.
 type OrganizationStore interface {
-	CreateOrganization(ctx context.Context, o Organization) error // Exists when the slug is taken
-	UpdateOrganization(ctx context.Context, o Organization) error
+	CreateOrganization(ctx context.Context, o Organization, along ...Along) error // Exists when the slug is taken
+	UpdateOrganization(ctx context.Context, o Organization, along ...Along) error
 	// DeleteOrganization removes an organization and everything in it.
 	DeleteOrganization(ctx context.Context, id string) error
 	Organizations(ctx context.Context) ([]Organization, error)               // by slug
@@ -42,12 +42,12 @@ type OrganizationStore interface {
 
 // ServiceStore keeps services.
 type ServiceStore interface {
-	CreateService(ctx context.Context, org string, s Service) error // Exists when the name is taken
+	CreateService(ctx context.Context, org string, s Service, along ...Along) error // Exists when the name is taken
 	// UpdateService rewrites what people set (name, config, credentials, switches); s.Version is the one
 	// read (Stale when it moved). What ServiceMark notes stays.
-	UpdateService(ctx context.Context, org string, s Service) error
+	UpdateService(ctx context.Context, org string, s Service, along ...Along) error
 	// DeleteService marks it deleted, unlinks its assignments and supersedes its conflicts.
-	DeleteService(ctx context.Context, org, id string, version int64, now time.Time) (unlinked int, err error)
+	DeleteService(ctx context.Context, org, id string, version int64, now time.Time, along ...Along) (unlinked int, err error)
 	// DetachService lets go of all that ties a service to its project (S21), in one transaction under the fence:
 	// the run and an entry for each assignment are kept, the assignments go, and the pin is cleared.
 	DetachService(ctx context.Context, org string, fence Fence, run Run, entry func(Linked) Entry, now time.Time) (detached int, err error)
@@ -156,7 +156,7 @@ type RunStore interface {
 	Runs(ctx context.Context, org string, filter RunFilter) ([]Run, int, error)
 	Entries(ctx context.Context, org string, filter EntryFilter) ([]Entry, int, error)
 	// RequestCancel asks a running run to stop at its next batch; CancelRequested is what the run looks at.
-	RequestCancel(ctx context.Context, org, run string) error
+	RequestCancel(ctx context.Context, org, run string, along ...Along) error
 	CancelRequested(ctx context.Context, org, run string) (bool, error)
 }
 
@@ -180,7 +180,7 @@ type PlanStore interface {
 	// PlanRowsOf gives the rows about some devices, by device id or remote id.
 	PlanRowsOf(ctx context.Context, org, plan string, deviceIDs, externalIDs []string) ([]Change, error)
 	// ClosePlan moves an open plan to used or discarded, once: Stale when it is not open any more.
-	ClosePlan(ctx context.Context, org, plan string, status PlanStatus, now time.Time) error
+	ClosePlan(ctx context.Context, org, plan string, status PlanStatus, now time.Time, along ...Along) error
 }
 
 // LeaseStore keeps the leases, by the database's clock.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // registered fills a site with devices that exist only here.
@@ -41,7 +40,7 @@ func (b *bench) exportAll(ctx context.Context, d *databases, sim *simulator, cha
 	if err := b.registered(ctx, s); err != nil {
 		return 0, err
 	}
-	run, took, err := s.sync(ctx, tandem.OpExport, syncer.MissingRemote)
+	run, took, err := s.sync(ctx, tandem.OpExport, tandem.MissingRemote)
 	if err == nil && run.Summary.Remote.Created != b.devices {
 		err = fmt.Errorf("exported %d of %d devices", run.Summary.Remote.Created, b.devices)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // fleet starts the simulator with the devices for the time of fn.
@@ -35,7 +34,7 @@ func (b *bench) imported(ctx context.Context, d *databases, sim *simulator, chan
 
 // importAll imports the fleet into an empty site.
 func (b *bench) importAll(ctx context.Context, s *site, devices int) (time.Duration, error) {
-	run, took, err := s.sync(ctx, tandem.OpImport, syncer.MissingLocal)
+	run, took, err := s.sync(ctx, tandem.OpImport, tandem.MissingLocal)
 	if err == nil && run.Summary.Local.Created != devices {
 		err = fmt.Errorf("imported %d of %d devices", run.Summary.Local.Created, devices)
 	}

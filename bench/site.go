@@ -146,11 +146,11 @@ func (s *site) connect(_ context.Context, service tandem.Service) (tandem.Remote
 }
 
 // sync does one run and times it. A run that does not complete is an error: its time would mean nothing.
-func (s *site) sync(ctx context.Context, operation tandem.Operation, create syncer.Missing) (tandem.Run, time.Duration, error) {
+func (s *site) sync(ctx context.Context, operation tandem.Operation, create tandem.Missing) (tandem.Run, time.Duration, error) {
 	s.hangUp()
 	var done tandem.Run
 	took, err := timed(func() (err error) {
-		done, err = s.engine.Run(ctx, s.org, syncer.Request{ServiceID: s.service.ID, Operation: operation, Trigger: tandem.ByHand, CreateMissing: create}, nil)
+		done, err = s.engine.Run(ctx, s.org, tandem.RunRequest{ServiceID: s.service.ID, Operation: operation, Trigger: tandem.ByHand, CreateMissing: create}, nil)
 		return err
 	})
 	if err == nil && done.Status != tandem.RunCompleted {

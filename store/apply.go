@@ -64,7 +64,7 @@ func (a *apply) run(ctx context.Context) error {
 	}{
 		{"devices", a.devices}, {"observations", a.observe}, {"assignments", a.assignments}, {"intents", a.intents},
 		{"conflicts", a.conflicts}, {"entries", a.entries}, {"remote devices", a.notLinked}, {"entities", a.entities},
-		{"runs", a.runs}, {"services", a.services},
+		{"runs", a.runs}, {"services", a.services}, {"along", a.along},
 	} {
 		a.step = step.name
 		if err := step.write(ctx); err != nil {

@@ -16,9 +16,9 @@ const everyOrganization = "*"
 const organizationRead = "id, name, slug, settings, created_at, updated_at"
 
 // CreateOrganization adds an organization; Exists when its id or slug is taken.
-func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization) error {
+func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization, along ...tandem.Along) error {
 	const op = "create an organization"
-	return s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
+	return s.writeWith(ctx, op, everyOrganization, along, func(tx bun.Conn) error {
 		return s.takenBy(s.insert(ctx, tx, "organizations", organizationRead, "", 1, func(b *bulk, _ int) {
 			b.text(o.ID)
 			b.text(o.Name)
@@ -39,9 +39,9 @@ func (s *Store) takenBy(err error, op, thing, message string) error {
 }
 
 // UpdateOrganization rewrites name, slug and settings.
-func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization) error {
+func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization, along ...tandem.Along) error {
 	const op = "update an organization"
-	return s.write(ctx, op, o.ID, func(tx bun.Conn) error {
+	return s.writeWith(ctx, op, o.ID, along, func(tx bun.Conn) error {
 		b := bulk{dialect: s.dialect}
 		settings := b.literal(func() { b.json(o.Settings, len(o.Settings) == 0) })
 		if b.err != nil {

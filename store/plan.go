@@ -176,8 +176,8 @@ func scanChanges(ctx context.Context, tx bun.Conn, found *[]tandem.Change, text 
 }
 
 // ClosePlan moves an open plan to used or discarded, once: Stale when it is not open any more.
-func (s *Store) ClosePlan(ctx context.Context, org, plan string, status tandem.PlanStatus, now time.Time) error {
-	return s.write(ctx, "close a plan", org, func(tx bun.Conn) error {
+func (s *Store) ClosePlan(ctx context.Context, org, plan string, status tandem.PlanStatus, now time.Time, along ...tandem.Along) error {
+	return s.writeWith(ctx, "close a plan", org, along, func(tx bun.Conn) error {
 		was, err := s.lockPlan(ctx, tx, org, plan)
 		if err != nil {
 			return err

@@ -125,8 +125,8 @@ func scanEntries(ctx context.Context, tx bun.Conn, org, text string, args ...any
 }
 
 // RequestCancel asks a run to stop at its next batch; Stale when it has ended.
-func (s *Store) RequestCancel(ctx context.Context, org, run string) error {
-	return s.write(ctx, "cancel a run", org, func(tx bun.Conn) error {
+func (s *Store) RequestCancel(ctx context.Context, org, run string, along ...tandem.Along) error {
+	return s.writeWith(ctx, "cancel a run", org, along, func(tx bun.Conn) error {
 		var status word
 		if err := tx.QueryRowContext(ctx, "SELECT status FROM golioth_sync_log WHERE organization_id = ? AND id = ?"+s.dialect.Lock(), org, run).Scan(&status); err != nil {
 			return noRow(err, missing("run", run))

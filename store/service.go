@@ -14,9 +14,9 @@ const serviceRead = `id, name, service_type, config, credentials, project_identi
 	state, state_reason, retry_at, approved_config, last_listed_at, last_run_id, last_run_at, version, deleted_at, created_at, updated_at`
 
 // CreateService adds a service; Exists when its name is taken.
-func (s *Store) CreateService(ctx context.Context, org string, v tandem.Service) error {
+func (s *Store) CreateService(ctx context.Context, org string, v tandem.Service, along ...tandem.Along) error {
 	const op = "create a service"
-	return s.write(ctx, op, org, func(tx bun.Conn) error {
+	return s.writeWith(ctx, op, org, along, func(tx bun.Conn) error {
 		if err := s.known(ctx, tx, org); err != nil {
 			return err
 		}
@@ -63,9 +63,9 @@ func (s *Store) known(ctx context.Context, tx bun.Conn, org string) error {
 }
 
 // UpdateService rewrites what people set; v.Version is the one read (Stale when it moved).
-func (s *Store) UpdateService(ctx context.Context, org string, v tandem.Service) error {
+func (s *Store) UpdateService(ctx context.Context, org string, v tandem.Service, along ...tandem.Along) error {
 	const op = "update a service"
-	return s.write(ctx, op, org, func(tx bun.Conn) error {
+	return s.writeWith(ctx, op, org, along, func(tx bun.Conn) error {
 		if err := s.lockService(ctx, tx, org, v.ID, v.Version); err != nil {
 			return err
 		}
@@ -96,8 +96,8 @@ func (s *Store) lockService(ctx context.Context, tx bun.Conn, org, id string, ve
 }
 
 // DeleteService marks it deleted, unlinks its assignments and supersedes its conflicts.
-func (s *Store) DeleteService(ctx context.Context, org, id string, version int64, now time.Time) (unlinked int, err error) {
-	err = s.write(ctx, "delete a service", org, func(tx bun.Conn) error {
+func (s *Store) DeleteService(ctx context.Context, org, id string, version int64, now time.Time, along ...tandem.Along) (unlinked int, err error) {
+	err = s.writeWith(ctx, "delete a service", org, along, func(tx bun.Conn) error {
 		if err := s.lockService(ctx, tx, org, id, version); err != nil {
 			return err
 		}

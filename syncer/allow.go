@@ -87,7 +87,7 @@ func (r *run) loadAllowed(ctx context.Context) error {
 		r.policy.Direction = tandem.Direction(plan.Operation)
 	}
 	r.req.Force, r.record.Forced, r.policy.Force = isForced, isForced, isForced
-	r.create = MissingBoth // the rows say what is created, whatever the settings or a request say
+	r.create = tandem.MissingBoth // the rows say what is created, whatever the settings or a request say
 	r.guard.approved = r.guard.approved || plan.Reason == tandem.PlanGuarded
 	r.allow = &allowed{plan: plan, rows: planRows{}, done: newTally()}
 	return nil

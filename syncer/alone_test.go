@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS30OneBusyReplyIsNotTheBreaker: a 503 with a Retry-After fails its device; a remote that is not asked any more ends the run.
@@ -44,7 +43,7 @@ func TestS30OneBusyReplyIsNotTheBreaker(t *testing.T) {
 				}
 				return nil
 			}, nil)
-			run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+			run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			w.equal(err != nil, tt.status == tandem.RunFailed)
 			w.equal(run.Status, tt.status)
 			if tt.status == tandem.RunPartial {

@@ -11,28 +11,28 @@ import (
 func TestS28WhatApproves(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		ask  func(w *world, req *syncer.Request)
+		ask  func(w *world, req *tandem.RunRequest)
 		want bool
 	}{
-		{"a whole run as configured", func(*world, *syncer.Request) {}, true},
-		{"the configured direction by name", func(_ *world, r *syncer.Request) { r.Operation = tandem.OpBidirectional }, true},
-		{"one direction of both", func(_ *world, r *syncer.Request) { r.Operation = tandem.OpImport }, false},
-		{"one device", func(w *world, r *syncer.Request) { r.DeviceIDs = []string{w.local("one")} }, false},
-		{"creating otherwise", func(_ *world, r *syncer.Request) { r.CreateMissing = syncer.MissingNone }, false},
-		{"by force", func(_ *world, r *syncer.Request) { r.Operation, r.Force = tandem.OpImport, true }, false},
-		{"a saved plan", func(w *world, r *syncer.Request) {
-			r.PlanID = w.save(syncer.Request{Operation: tandem.OpBidirectional})
+		{"a whole run as configured", func(*world, *tandem.RunRequest) {}, true},
+		{"the configured direction by name", func(_ *world, r *tandem.RunRequest) { r.Operation = tandem.OpBidirectional }, true},
+		{"one direction of both", func(_ *world, r *tandem.RunRequest) { r.Operation = tandem.OpImport }, false},
+		{"one device", func(w *world, r *tandem.RunRequest) { r.DeviceIDs = []string{w.local("one")} }, false},
+		{"creating otherwise", func(_ *world, r *tandem.RunRequest) { r.CreateMissing = tandem.MissingNone }, false},
+		{"by force", func(_ *world, r *tandem.RunRequest) { r.Operation, r.Force = tandem.OpImport, true }, false},
+		{"a saved plan", func(w *world, r *tandem.RunRequest) {
+			r.PlanID = w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 		}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.remote("gate")
-			req := syncer.Request{}
+			req := tandem.RunRequest{}
 			tt.ask(w, &req)
 			_, err := w.run(req)
 			w.must(err)
 			w.equal(syncer.Approved(ptr(w.stored())), tt.want)
-			scheduled, err := w.run(syncer.Request{Trigger: tandem.BySchedule})
+			scheduled, err := w.run(tandem.RunRequest{Trigger: tandem.BySchedule})
 			w.must(err)
 			w.equal(scheduled.Status == tandem.RunBlocked, !tt.want)
 		})
@@ -72,11 +72,11 @@ func TestS27PlanOfAFailedRun(t *testing.T) {
 func TestS27PlanWithNothingLeft(t *testing.T) {
 	w, ids := stocked(t, 3)
 	w.setHere(w.localOf(ids[0]).ID, "name", "planned")
-	plan := w.save(syncer.Request{Operation: tandem.OpBidirectional})
+	plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.setHere(w.localOf(ids[0]).ID, "name", "otherwise")
-	_, err := w.run(syncer.Request{PlanID: plan})
+	_, err := w.run(tandem.RunRequest{PlanID: plan})
 	w.must(err)
 	w.equal(w.openPlans(), []string{})
-	_, err = w.run(syncer.Request{PlanID: plan})
+	_, err = w.run(tandem.RunRequest{PlanID: plan})
 	w.wantCode(err, tandem.Stale)
 }

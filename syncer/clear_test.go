@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS23Cleared: what is emptied on one side is emptied on the other, by null and by removal.
@@ -111,7 +110,7 @@ func TestTwoServices(t *testing.T) {
 	// The same name there, with another hardware id, is for a person: it is not a second gw-1 by guess.
 	w.remote("gw-2", hardware("hw-fourth"))
 	w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
-	w.settle("", syncer.TakeCreate, nil)
+	w.settle("", tandem.TakeCreate, nil)
 	w.equal(len(w.devices()), 3)
 }
 

@@ -22,7 +22,7 @@ type crash struct {
 // crashes are the stories.
 var crashes = map[string]crash{
 	"run": {prepare: prepareRun, act: func(w *world, _ string) {
-		_, _ = w.run(syncer.Request{Operation: tandem.OpBidirectional}) // it may die
+		_, _ = w.run(tandem.RunRequest{Operation: tandem.OpBidirectional}) // it may die
 	}},
 	"settle": {prepare: prepareSettle, act: settleAll, again: true},
 	"revert": {prepare: prepareRevert, act: revertRun, again: true},
@@ -79,9 +79,9 @@ func prepareSettle(w *world) string {
 
 // settleAll settles each by its type.
 func settleAll(w *world, _ string) {
-	for kind, take := range map[tandem.ConflictType]syncer.Choice{tandem.ConcurrentModification: syncer.TakeLocal,
-		tandem.DeletedRemotely: syncer.TakeRecreate, tandem.DeletedLocally: syncer.TakeDelete} {
-		_, _ = w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID, Type: kind}, Take: take, By: "ada"})
+	for kind, take := range map[tandem.ConflictType]tandem.Choice{tandem.ConcurrentModification: tandem.TakeLocal,
+		tandem.DeletedRemotely: tandem.TakeRecreate, tandem.DeletedLocally: tandem.TakeDelete} {
+		_, _ = w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID, Type: kind}, Take: take, By: "ada"})
 	}
 }
 

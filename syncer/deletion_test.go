@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // stocked gives a world whose n remote devices gw-000 … are linked, and their remote ids.
@@ -275,7 +274,7 @@ func TestS17LocalDeleted(t *testing.T) {
 	t.Run("force never deletes", func(t *testing.T) { // S11
 		w, ids := stocked(t, 12, deletingRemote)
 		w.deleteLocal(w.localOf(ids[0]).ID)
-		run, err := w.run(syncer.Request{Operation: tandem.OpExport, Force: true})
+		run, err := w.run(tandem.RunRequest{Operation: tandem.OpExport, Force: true})
 		w.must(err)
 		w.completed(run)
 		w.equal(w.hasRemote(ids[0]), true)

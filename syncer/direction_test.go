@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS7Directions: an import applies only what flows to local, an export only what flows to remote; what is
@@ -199,7 +198,7 @@ func TestS11Force(t *testing.T) {
 			w.local("ours")
 			w.remote("theirs")
 			w.deleteRemote(w.remoteNamed("other-003").ID)
-			run, err := w.run(syncer.Request{Operation: op, Force: true})
+			run, err := w.run(tandem.RunRequest{Operation: op, Force: true})
 			w.must(err)
 			w.completed(run)
 			w.equal(run.Forced, true)

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS16ChangedHere: local changed since base is a conflict, which a person settles.
@@ -24,19 +23,19 @@ func TestS16ChangedHere(t *testing.T) {
 	}
 	t.Run("delete", func(t *testing.T) {
 		w, here := start(t)
-		w.settle("", syncer.TakeDelete, nil)
+		w.settle("", tandem.TakeDelete, nil)
 		w.equal(w.device(here).DeletedAt != nil, true)
 		w.quiet(tandem.OpBidirectional)
 	})
 	t.Run("recreate", func(t *testing.T) {
 		w, here := start(t)
-		w.settle("", syncer.TakeRecreate, nil)
+		w.settle("", tandem.TakeRecreate, nil)
 		w.equal(w.localOf(w.remoteNamed("renamed").ID).ID, here)
 		w.quiet(tandem.OpBidirectional)
 	})
 	t.Run("unlink", func(t *testing.T) {
 		w, here := start(t)
-		w.settle("", syncer.TakeUnlink, nil)
+		w.settle("", tandem.TakeUnlink, nil)
 		w.equal(w.assignment(here).Status, tandem.SyncUnlinked)
 		w.equal(w.device(here).Name, "renamed")
 		w.quiet(tandem.OpBidirectional)
@@ -74,14 +73,14 @@ func TestS17ChangedThere(t *testing.T) {
 	}
 	t.Run("delete", func(t *testing.T) {
 		w, here, there := start(t)
-		w.settle("", syncer.TakeDelete, nil)
+		w.settle("", tandem.TakeDelete, nil)
 		w.equal(w.hasRemote(there), false)
 		w.equal(w.assignment(here).Status, tandem.SyncUnlinked)
 		w.quiet(tandem.OpBidirectional)
 	})
 	t.Run("recreate brings the device here back", func(t *testing.T) {
 		w, here, there := start(t)
-		w.settle("", syncer.TakeRecreate, nil)
+		w.settle("", tandem.TakeRecreate, nil)
 		w.equal(w.device(here).DeletedAt == nil, true)
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.equal(w.localOf(there).Name, "renamed")
@@ -89,7 +88,7 @@ func TestS17ChangedThere(t *testing.T) {
 	})
 	t.Run("unlink", func(t *testing.T) {
 		w, here, there := start(t)
-		w.settle("", syncer.TakeUnlink, nil)
+		w.settle("", tandem.TakeUnlink, nil)
 		w.equal(w.hasRemote(there), true)
 		w.equal(w.assignment(here).Status, tandem.SyncUnlinked)
 		w.quiet(tandem.OpBidirectional)

@@ -80,7 +80,7 @@ func TestS30DegradedAndS31Rejected(t *testing.T) {
 			w := newWorld(t)
 			w.remotes("gate", 3)
 			w.fault(tt.fault)
-			run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+			run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			w.wantCode(err, tt.code)
 			w.equal([]any{run.Status, run.Error != "", len(w.devices())}, []any{tandem.RunFailed, true, 0})
 			s := w.stored()
@@ -124,7 +124,7 @@ func TestS30BreakerStopsTheRun(t *testing.T) {
 		return nil
 	}, nil)
 	w.advance(time.Minute)
-	run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+	run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	h.on(nil, nil)
 	w.wantCode(err, tandem.Unavailable)
 	w.equal([]any{run.Status, w.stored().State}, []any{tandem.RunFailed, tandem.ServiceDegraded})
@@ -187,7 +187,7 @@ func TestCancelAtABorder(t *testing.T) {
 					return nil
 				}, nil)
 				w.advance(time.Minute)
-				run, err := w.engine.Run(ctx, w.org, syncer.Request{ServiceID: w.service.ID, Operation: tandem.OpBidirectional}, nil)
+				run, err := w.engine.Run(ctx, w.org, tandem.RunRequest{ServiceID: w.service.ID, Operation: tandem.OpBidirectional}, nil)
 				h.on(nil, nil)
 				w.must(err)
 				w.ended(run, tandem.RunCanceled)
@@ -231,7 +231,7 @@ func TestDiskFull(t *testing.T) {
 				return nil
 			}, nil)
 			w.advance(time.Minute)
-			run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+			run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			h.on(nil, nil)
 			w.wantCode(err, tandem.DiskFull)
 			w.equal(run.Status, tandem.RunFailed)
@@ -268,7 +268,7 @@ func TestS20SpoolWithoutRoom(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "gone"))
 	w.advance(time.Minute)
 	w.requests()
-	run, err := w.run(syncer.Request{Operation: tandem.OpExport})
+	run, err := w.run(tandem.RunRequest{Operation: tandem.OpExport})
 	w.wantCode(err, tandem.DiskFull)
 	w.equal([]any{run.Status, w.requests().Writes}, []any{tandem.RunFailed, 0})
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // quarrel is a program here and one there that each insist on their value: before each run, both write it.
@@ -50,7 +49,7 @@ func TestS25Flapping(t *testing.T) {
 			// No strategy settles it (S25); a person does, and it begins anew.
 			w.configure(func(c *tandem.ServiceConfig) { c.Strategy = tandem.RemoteWins })
 			w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
-			w.settle("name", syncer.TakeLocal, nil)
+			w.settle("name", tandem.TakeLocal, nil)
 			w.completed(w.sync(tandem.OpBidirectional))
 			w.equal(w.remoteDevice(there).Name, w.device(here).Name)
 			w.editRemote(there, rename("another"))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // openPlans gives the service's plans that wait for a person.
@@ -240,7 +239,7 @@ func TestS18RolloutsOfSomeDevices(t *testing.T) {
 		}
 		return n
 	}
-	req := syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: some}
+	req := tandem.RunRequest{Operation: tandem.OpBidirectional, DeviceIDs: some}
 	p, _ := w.preview(req)
 	w.equal(p.Run.Status, tandem.RunBlocked)
 	run, err := w.run(req)
@@ -273,7 +272,7 @@ func TestS18RolloutsMetLate(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: some})
+	run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional, DeviceIDs: some})
 	w.must(err)
 	disabled := 0
 	for _, id := range ids {
@@ -301,7 +300,7 @@ func TestS18RenamesAreNoDeletes(t *testing.T) {
 func TestS18Plan(t *testing.T) {
 	w, ids := stocked(t, 60)
 	w.deleteRemote(ids[:7]...)
-	p, changes := w.preview(syncer.Request{Operation: tandem.OpBidirectional})
+	p, changes := w.preview(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.equal(p.Run.Status, tandem.RunBlocked)
 	w.equal(len(changes), 7)
 	w.equal(w.isLinked(w.localOf(ids[0]).ID), true)

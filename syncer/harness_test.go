@@ -545,13 +545,13 @@ func (w *world) deleteLocal(ids ...string) {
 func (w *world) sync(operation tandem.Operation) tandem.Run {
 	w.t.Helper()
 	w.advance(time.Minute)
-	run, err := w.run(syncer.Request{Operation: operation})
+	run, err := w.run(tandem.RunRequest{Operation: operation})
 	w.must(err)
 	return run
 }
 
 // run does a run at once, as asked.
-func (w *world) run(req syncer.Request) (tandem.Run, error) {
+func (w *world) run(req tandem.RunRequest) (tandem.Run, error) {
 	w.t.Helper()
 	if req.ServiceID == "" {
 		req.ServiceID = w.service.ID
@@ -563,7 +563,7 @@ func (w *world) run(req syncer.Request) (tandem.Run, error) {
 }
 
 // preview plans a run and gives the changes it would make.
-func (w *world) preview(req syncer.Request) (syncer.Preview, []tandem.Change) {
+func (w *world) preview(req tandem.RunRequest) (tandem.Preview, []tandem.Change) {
 	w.t.Helper()
 	req.ServiceID = w.service.ID
 	var list []tandem.Change
@@ -668,10 +668,10 @@ func (w *world) closed() []tandem.ResolutionStatus {
 }
 
 // settle settles the open conflicts about a path as a person would, and must succeed.
-func (w *world) settle(path tandem.Path, take syncer.Choice, value any) []syncer.Settled {
+func (w *world) settle(path tandem.Path, take tandem.Choice, value any) []tandem.Settled {
 	w.t.Helper()
 	c := w.conflict(path)
-	done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, Value: value, By: "ada"})
+	done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, Value: value, By: "ada"})
 	w.must(err)
 	for _, s := range done {
 		w.must(s.Error)
@@ -749,6 +749,6 @@ func (w *world) quiet(operation tandem.Operation) tandem.Run {
 }
 
 // request asks for a whole run both ways.
-func request(w *world) syncer.Request {
-	return syncer.Request{ServiceID: w.service.ID, Operation: tandem.OpBidirectional, CreatedBy: "ada"}
+func request(w *world) tandem.RunRequest {
+	return tandem.RunRequest{ServiceID: w.service.ID, Operation: tandem.OpBidirectional, CreatedBy: "ada"}
 }

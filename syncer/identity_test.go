@@ -169,7 +169,7 @@ func TestS12Exclusions(t *testing.T) {
 		w.equal(len(w.devices()), 10)
 
 		// A person links it: the assignment lives again under the new id.
-		done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: syncer.TakeLink, DeviceID: mine.ID, By: "ada"})
+		done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: tandem.TakeLink, DeviceID: mine.ID, By: "ada"})
 		w.must(err)
 		w.must(done[0].Error)
 		w.completed(w.sync(tandem.OpBidirectional))
@@ -187,10 +187,10 @@ func TestS12Settled(t *testing.T) {
 		w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
 		return w, here, there
 	}
-	take := func(w *world, take syncer.Choice, device string) {
+	take := func(w *world, take tandem.Choice, device string) {
 		w.t.Helper()
 		c := w.conflict("")
-		done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, DeviceID: device, By: "ada"})
+		done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, DeviceID: device, By: "ada"})
 		w.must(err)
 		w.must(done[0].Error)
 		w.completed(w.sync(tandem.OpBidirectional))
@@ -199,7 +199,7 @@ func TestS12Settled(t *testing.T) {
 	}
 	t.Run("link", func(t *testing.T) {
 		w, here, there := start(t)
-		take(w, syncer.TakeLink, here)
+		take(w, tandem.TakeLink, here)
 		w.equal(w.localOf(there).ID, here)
 		w.equal(w.device(here).HardwareIDs, []string{"new", "old"}) // S4: sets unite
 		w.equal(w.remoteDevice(there).HardwareIDs, []string{"new", "old"})
@@ -207,7 +207,7 @@ func TestS12Settled(t *testing.T) {
 	})
 	t.Run("create", func(t *testing.T) {
 		w, here, there := start(t)
-		take(w, syncer.TakeCreate, "")
+		take(w, tandem.TakeCreate, "")
 		if d := w.localOf(there); d.ID == here || d.Name != "gw-1" {
 			t.Errorf("want a new device gw-1, got %+v", d)
 		}
@@ -215,7 +215,7 @@ func TestS12Settled(t *testing.T) {
 	})
 	t.Run("ignore", func(t *testing.T) {
 		w, _, there := start(t)
-		take(w, syncer.TakeIgnore, "")
+		take(w, tandem.TakeIgnore, "")
 		w.equal(w.notLinked(), map[string]string{"gw-1": "ignored"})
 		_, err := w.store.Assignment(w.ctx, w.org, w.service.ID, there)
 		w.wantCode(err, tandem.NotFound)
@@ -238,7 +238,7 @@ func TestS13Create(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		local, remote  bool
-		missing        syncer.Missing
+		missing        tandem.Missing
 		op             tandem.Operation
 		here, there    bool // the other's device is created here, or there
 		listed, nearby int  // not linked, remote and local
@@ -248,16 +248,16 @@ func TestS13Create(t *testing.T) {
 		{name: "neither", op: tandem.OpBidirectional, listed: 1, nearby: 1},
 		{name: "an import creates nothing there", local: true, remote: true, op: tandem.OpImport, here: true, nearby: 1},
 		{name: "an export creates nothing here", local: true, remote: true, op: tandem.OpExport, there: true, listed: 1},
-		{name: "the request says both", missing: syncer.MissingBoth, op: tandem.OpBidirectional, here: true, there: true},
-		{name: "the request says none", local: true, remote: true, missing: syncer.MissingNone, op: tandem.OpBidirectional, listed: 1, nearby: 1},
-		{name: "the request says remote", local: true, missing: syncer.MissingRemote, op: tandem.OpBidirectional, there: true, listed: 1},
+		{name: "the request says both", missing: tandem.MissingBoth, op: tandem.OpBidirectional, here: true, there: true},
+		{name: "the request says none", local: true, remote: true, missing: tandem.MissingNone, op: tandem.OpBidirectional, listed: 1, nearby: 1},
+		{name: "the request says remote", local: true, missing: tandem.MissingRemote, op: tandem.OpBidirectional, there: true, listed: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, config(func(s *tandem.ServiceConfig) { s.CreateLocal, s.CreateRemote = c.local, c.remote }))
 			w.local("ours")
 			w.remote("theirs")
 			w.advance(1)
-			run, err := w.run(syncer.Request{Operation: c.op, CreateMissing: c.missing})
+			run, err := w.run(tandem.RunRequest{Operation: c.op, CreateMissing: c.missing})
 			w.must(err)
 			w.completed(run)
 			want := []string{"ours"}

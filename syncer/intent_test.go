@@ -50,7 +50,7 @@ func TestS24SettlementThatSlept(t *testing.T) {
 				w.intentsEnded()
 				w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
 				w.equal(len(w.intents()), 0)
-				w.settle("name", syncer.TakeValue, "decided")
+				w.settle("name", tandem.TakeValue, "decided")
 				return nil
 			}
 			if sleeps.waitsIn == "store apply" {
@@ -58,7 +58,7 @@ func TestS24SettlementThatSlept(t *testing.T) {
 			} else {
 				h.on(sleep, nil)
 			}
-			done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{disputed}}, Take: syncer.TakeLocal, By: "ada"})
+			done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{disputed}}, Take: tandem.TakeLocal, By: "ada"})
 			w.must(err)
 			w.equal([]bool{slept, len(done) == 1}, []bool{true, true})
 			w.equal([]string{w.remoteDevice(ids[0]).Name, w.device(local).Name}, []string{"decided", "decided"})

@@ -50,7 +50,7 @@ func TestS19TwoRunsAtOnce(t *testing.T) {
 			start := func(e *syncer.Engine, op tandem.Operation) chan answer {
 				to := make(chan answer, 1)
 				go func() {
-					run, err := e.Run(w.ctx, w.org, syncer.Request{ServiceID: w.service.ID, Operation: op, CreatedBy: "ada"}, nil)
+					run, err := e.Run(w.ctx, w.org, tandem.RunRequest{ServiceID: w.service.ID, Operation: op, CreatedBy: "ada"}, nil)
 					to <- answer{run, err}
 				}()
 				return to
@@ -125,7 +125,7 @@ func TestS19LeaseLostInTheMiddle(t *testing.T) {
 				lease := h.lease
 				h.mu.Unlock()
 				w.must(other.Store.ReleaseLease(w.ctx, w.org, lease)) // as if it had run out
-				run, err := other.Run(w.ctx, w.org, syncer.Request{ServiceID: w.service.ID, Operation: tandem.OpBidirectional}, nil)
+				run, err := other.Run(w.ctx, w.org, tandem.RunRequest{ServiceID: w.service.ID, Operation: tandem.OpBidirectional}, nil)
 				w.must(err)
 				newer = run
 				return nil
@@ -135,7 +135,7 @@ func TestS19LeaseLostInTheMiddle(t *testing.T) {
 			} else {
 				h.on(take, nil)
 			}
-			old, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+			old, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			h.on(nil, nil)
 			w.wantCode(err, tandem.LeaseLost)
 			w.equal(old.Status, tandem.RunFailed)
@@ -167,7 +167,7 @@ func TestS19WriteOnlyWithinTheLease(t *testing.T) {
 	w.sync(tandem.OpImport)
 	w.setHere(w.localOf(id).ID, "name", "here")
 	w.requests()
-	_, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+	_, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.wantCode(err, tandem.LeaseLost)
 	w.equal(w.requests().Writes, 0)
 	w.equal(w.remoteDevice(id).Name, "gate")
@@ -193,7 +193,7 @@ func TestS19ClockThatJumps(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+		run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 		h.on(nil, nil)
 		w.must(err)
 		w.completed(run)
@@ -218,7 +218,7 @@ func TestS19AQueuedRunThatDiedIsNotJoined(t *testing.T) {
 	}
 	dead := queued(w.now().Add(-time.Second))
 	dying := queued(w.now().Add(300 * time.Millisecond)) // looks alive for a moment
-	run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+	run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.must(err)
 	w.completed(run)
 	w.equal(len(w.devices()), 1)
@@ -243,7 +243,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 		}
 		to := make(chan answer, 1)
 		go func() {
-			run, err := w.engine.Run(ctx, w.org, syncer.Request{ServiceID: w.service.ID, Operation: tandem.OpImport}, nil)
+			run, err := w.engine.Run(ctx, w.org, tandem.RunRequest{ServiceID: w.service.ID, Operation: tandem.OpImport}, nil)
 			to <- answer{run, err}
 		}()
 		w.waitFor(func() bool { return w.countRuns(tandem.RunQueued) == 1 })

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // bent is a remote whose replies a test may bend before the engine sees them; nil leaves them as they are.
@@ -134,7 +133,7 @@ func TestS33MalformedDeviceFailsAlone(t *testing.T) {
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.setHere(w.localOf(ids[0]).ID, "name", "renamed")
 		h.dieAt("remote update")
-		_, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+		_, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 		w.wantCode(err, tandem.Internal)
 		h.resurrect(w)
 		if len(w.intents()) != 1 {
@@ -168,7 +167,7 @@ func TestS33MalformedDeviceFailsAlone(t *testing.T) {
 		w.setThere(id, "name", "there")
 		w.sync(tandem.OpBidirectional)
 		b.read = halved
-		settled, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: syncer.TakeLocal, By: "ada"})
+		settled, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: tandem.TakeLocal, By: "ada"})
 		w.must(err)
 		w.equal(len(settled), 1)
 		w.wantCode(settled[0].Error, tandem.Malformed)

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // A link that was written from a file names a remote device that may never have been: that it is not
@@ -19,7 +18,7 @@ func TestS15ALinkThatNeverMetIsNotADeletion(t *testing.T) {
 	w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{CreateAssignments: []tandem.Assignment{{ID: w.id(), OrganizationID: w.org, DeviceID: id,
 		ServiceID: w.service.ID, ExternalDeviceID: "67f0a1b2c3d4e5f6010203aa", SyncEnabled: true, Status: tandem.SyncPending, Version: 1, CreatedAt: now, UpdatedAt: now}}}))
 	for range 2 {
-		run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+		run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 		w.must(err)
 		w.ended(run, tandem.RunPartial)
 		if told := strings.Join(w.told(run), "\n"); !strings.Contains(told, "67f0a1b2c3d4e5f6010203aa") && run.Summary.Failed != 1 {

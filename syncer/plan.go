@@ -177,17 +177,17 @@ func (r *run) planned(d *decision, p *piece) *piece {
 
 // Preview plans the run without a write and hands each change to each; nil is allowed.
 // With save the plan is stored, to be applied later by its id.
-func (e *Engine) Preview(ctx context.Context, org string, req Request, save bool, each func(tandem.Change) error, report Report) (Preview, error) {
+func (e *Engine) Preview(ctx context.Context, org string, req tandem.RunRequest, save bool, each func(tandem.Change) error, report tandem.Report) (tandem.Preview, error) {
 	service, err := e.Store.Service(ctx, org, req.ServiceID)
 	if err != nil {
-		return Preview{}, err
+		return tandem.Preview{}, err
 	}
 	return e.preview(ctx, org, service, req, save, tandem.Plan{Reason: tandem.PlanSaved}, each, report)
 }
 
-func (e *Engine) preview(ctx context.Context, org string, service tandem.Service, req Request, save bool, as tandem.Plan, each func(tandem.Change) error, report Report) (Preview, error) {
+func (e *Engine) preview(ctx context.Context, org string, service tandem.Service, req tandem.RunRequest, save bool, as tandem.Plan, each func(tandem.Change) error, report tandem.Report) (tandem.Preview, error) {
 	if err := check(&service, &req); err != nil {
-		return Preview{}, err
+		return tandem.Preview{}, err
 	}
 	r := e.prepare(org, service, req, report)
 	defer r.letGo()
@@ -198,7 +198,7 @@ func (e *Engine) preview(ctx context.Context, org string, service tandem.Service
 		as.ID, as.OrganizationID, as.ServiceID, as.Operation, as.Status = e.NewID(), org, service.ID, r.req.Operation, tandem.PlanOpen
 		as.ConfigPrint, as.CreatedBy, as.CreatedAt = Fingerprint(&service.Config), req.CreatedBy, r.now()
 		if err := e.Store.CreatePlan(ctx, org, as); err != nil {
-			return Preview{}, err
+			return tandem.Preview{}, err
 		}
 		out.plan = as.ID
 	}
@@ -226,7 +226,7 @@ func (e *Engine) preview(ctx context.Context, org string, service tandem.Service
 	if b, jsonErr := json.Marshal(r.details); jsonErr == nil {
 		r.record.Details = b
 	}
-	p := Preview{Run: r.record}
+	p := tandem.Preview{Run: r.record}
 	if out == nil {
 		return p, err
 	}

@@ -113,7 +113,7 @@ func TestS27DryRunWritesNothing(t *testing.T) {
 			w.advance(time.Minute)
 			before := w.everything()
 			w.requests()
-			p, planned := w.preview(syncer.Request{Operation: tandem.OpBidirectional})
+			p, planned := w.preview(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			w.equal(w.requests().Writes, 0)
 			w.equal(w.everything(), before)
 			run := w.sync(tandem.OpBidirectional)
@@ -136,7 +136,7 @@ func (w *world) quietButForConflicts() {
 }
 
 // save stores a plan.
-func (w *world) save(req syncer.Request) string {
+func (w *world) save(req tandem.RunRequest) string {
 	w.t.Helper()
 	req.ServiceID, req.CreatedBy = w.service.ID, "ada"
 	p, err := w.engine.Preview(w.ctx, w.org, req, true, nil, nil)
@@ -153,15 +153,15 @@ func TestS27StoredPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := busyWorld(t, options...)
-			_, planned := w.preview(syncer.Request{Operation: tandem.OpBidirectional})
-			plan := w.save(syncer.Request{Operation: tandem.OpBidirectional})
+			_, planned := w.preview(tandem.RunRequest{Operation: tandem.OpBidirectional})
+			plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			w.advance(time.Minute)
 			// What comes up later is not in it.
 			w.remote("later-there")
 			w.local("later-here")
 			late := w.localOf(w.remoteNamed("gate-020").ID).ID
 			w.setHere(late, "name", "later")
-			run, err := w.run(syncer.Request{PlanID: plan})
+			run, err := w.run(tandem.RunRequest{PlanID: plan})
 			w.must(err)
 			w.equal(w.doneLines(run), lines(planned))
 			w.equal(run.PlanID, plan)
@@ -176,7 +176,7 @@ func TestS27StoredPlan(t *testing.T) {
 			if !slices.Contains(w.names(), "new-there") {
 				t.Error("new-there was not imported")
 			}
-			_, err = w.run(syncer.Request{PlanID: plan})
+			_, err = w.run(tandem.RunRequest{PlanID: plan})
 			w.wantCode(err, tandem.Stale) // single use
 		})
 	}
@@ -199,13 +199,13 @@ func TestS27PlanLeavesOutWhatMoved(t *testing.T) {
 	}
 	created := w.local("created")
 	gone := w.remote("gone")
-	plan := w.save(syncer.Request{Operation: tandem.OpBidirectional})
+	plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.setHere(w.localOf(ids[0]).ID, "name", "moved-here")
 	w.setThere(ids[5], "name", "moved-there")
 	w.setHere(created, "name", "created-otherwise")
 	w.deleteRemote(gone)
 	w.advance(time.Minute)
-	run, err := w.run(syncer.Request{PlanID: plan})
+	run, err := w.run(tandem.RunRequest{PlanID: plan})
 	w.must(err)
 	w.ended(run, tandem.RunPartial)
 	var out []string
@@ -231,7 +231,7 @@ func TestS27PlanMovesUnderTheRun(t *testing.T) {
 	id := w.remote("gate")
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.setHere(w.localOf(id).ID, "enabled", false)
-	plan := w.save(syncer.Request{Operation: tandem.OpBidirectional})
+	plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.advance(time.Minute)
 	h.on(func(call, _ string) error {
 		if call == "remote read" {
@@ -240,7 +240,7 @@ func TestS27PlanMovesUnderTheRun(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	run, err := w.run(syncer.Request{PlanID: plan})
+	run, err := w.run(tandem.RunRequest{PlanID: plan})
 	w.must(err)
 	w.equal(w.count(run, tandem.ActUpdate, tandem.OutcomeMoved), 1)
 }
@@ -264,9 +264,9 @@ func TestS27PlanIsVoid(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.remote("gate")
-			plan := w.save(syncer.Request{Operation: tandem.OpBidirectional})
+			plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional})
 			tt.void(w, plan)
-			run, err := w.run(syncer.Request{PlanID: plan})
+			run, err := w.run(tandem.RunRequest{PlanID: plan})
 			w.wantCode(err, tandem.Stale)
 			w.equal(run.Status, tandem.RunFailed)
 			w.equal(len(w.devices()), 0)
@@ -275,7 +275,7 @@ func TestS27PlanIsVoid(t *testing.T) {
 	}
 	t.Run("when there is none", func(t *testing.T) {
 		w := newWorld(t)
-		_, err := w.run(syncer.Request{PlanID: w.id()})
+		_, err := w.run(tandem.RunRequest{PlanID: w.id()})
 		w.wantCode(err, tandem.NotFound)
 	})
 }
@@ -288,8 +288,8 @@ func TestS27PlanHoldsWhatItWasAskedFor(t *testing.T) {
 		w := newWorld(t)
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.local("new-here")
-		plan := w.save(syncer.Request{Operation: tandem.OpExport, CreateMissing: syncer.MissingRemote})
-		run, err := w.run(syncer.Request{PlanID: plan})
+		plan := w.save(tandem.RunRequest{Operation: tandem.OpExport, CreateMissing: tandem.MissingRemote})
+		run, err := w.run(tandem.RunRequest{PlanID: plan})
 		w.must(err)
 		w.completed(run)
 		w.equal(run.Operation, tandem.OpExport)
@@ -299,8 +299,8 @@ func TestS27PlanHoldsWhatItWasAskedFor(t *testing.T) {
 		w := newWorld(t)
 		w.completed(w.sync(tandem.OpBidirectional))
 		w.remote("new-there")
-		plan := w.save(syncer.Request{Operation: tandem.OpBidirectional, CreateMissing: syncer.MissingNone})
-		run, err := w.run(syncer.Request{PlanID: plan})
+		plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional, CreateMissing: tandem.MissingNone})
+		run, err := w.run(tandem.RunRequest{PlanID: plan})
 		w.must(err)
 		w.completed(run)
 		w.equal(len(w.devices()), 0)
@@ -308,8 +308,8 @@ func TestS27PlanHoldsWhatItWasAskedFor(t *testing.T) {
 	t.Run("force", func(t *testing.T) {
 		w := newWorld(t)
 		local, remote := w.disputed(fieldCases[0])
-		plan := w.save(syncer.Request{Operation: tandem.OpExport, Force: true})
-		run, err := w.run(syncer.Request{PlanID: plan})
+		plan := w.save(tandem.RunRequest{Operation: tandem.OpExport, Force: true})
+		run, err := w.run(tandem.RunRequest{PlanID: plan})
 		w.must(err)
 		w.completed(run)
 		w.equal(run.Forced, true)
@@ -322,8 +322,8 @@ func TestS27PlanHoldsWhatItWasAskedFor(t *testing.T) {
 		a, b := w.localOf(ids[0]).ID, w.localOf(ids[1]).ID
 		w.setHere(a, "name", "a")
 		w.setHere(b, "name", "b")
-		plan := w.save(syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: []string{b}})
-		run, err := w.run(syncer.Request{PlanID: plan})
+		plan := w.save(tandem.RunRequest{Operation: tandem.OpBidirectional, DeviceIDs: []string{b}})
+		run, err := w.run(tandem.RunRequest{PlanID: plan})
 		w.must(err)
 		w.completed(run)
 		w.equal([]string{w.remoteDevice(ids[0]).Name, w.remoteDevice(ids[1]).Name}, []string{"gate-000", "b"})
@@ -344,7 +344,7 @@ func TestS27ShowsWhatWouldBeRefused(t *testing.T) {
 	w.local("twice")
 	w.local("twice", func(d *tandem.Device) { d.DeviceID, d.HardwareIDs = "twice-too", []string{"hw-too"} })
 	w.local("far", func(d *tandem.Device) { d.Cohort, d.Tags = "nowhere", []string{"No Tag"} })
-	_, planned := w.preview(syncer.Request{Operation: tandem.OpBidirectional})
+	_, planned := w.preview(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	notes := map[string]string{}
 	for _, c := range planned {
 		notes[fmt.Sprintf("%s %s %s", c.Action, c.DeviceName, c.Path)] += c.Note
@@ -374,7 +374,7 @@ func TestS28ScheduledRunWaitsForAPerson(t *testing.T) {
 	scheduled := func() tandem.Run {
 		t.Helper()
 		w.advance(time.Minute)
-		run, err := w.run(syncer.Request{Operation: tandem.OpBidirectional, Trigger: tandem.BySchedule})
+		run, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional, Trigger: tandem.BySchedule})
 		w.must(err)
 		return run
 	}
@@ -416,13 +416,13 @@ func TestS28ScheduledRunWaitsForAPerson(t *testing.T) {
 func TestS28ApprovalIsForWhatWasSeen(t *testing.T) {
 	w := newWorld(t)
 	w.remote("gate")
-	run, err := w.run(syncer.Request{Operation: tandem.OpImport, Trigger: tandem.BySchedule})
+	run, err := w.run(tandem.RunRequest{Operation: tandem.OpImport, Trigger: tandem.BySchedule})
 	w.must(err)
 	w.configure(func(c *tandem.ServiceConfig) { c.DeleteRemote = true })
 	_, err = w.engine.Approve(w.ctx, w.org, run.ID, "ada", nil)
 	w.wantCode(err, tandem.Stale)
 	w.equal(syncer.Approved(ptr(w.stored())), false)
-	run, err = w.run(syncer.Request{Operation: tandem.OpImport, Trigger: tandem.BySchedule})
+	run, err = w.run(tandem.RunRequest{Operation: tandem.OpImport, Trigger: tandem.BySchedule})
 	w.must(err)
 	w.ended(run, tandem.RunBlocked)
 }
@@ -442,7 +442,7 @@ func TestPreviewLeavesNoHalfPlan(t *testing.T) {
 	w := newWorld(t)
 	w.remotes("gate", 3)
 	w.fault("500:GET /devices")
-	_, err := w.engine.Preview(context.Background(), w.org, syncer.Request{ServiceID: w.service.ID}, true, nil, nil)
+	_, err := w.engine.Preview(context.Background(), w.org, tandem.RunRequest{ServiceID: w.service.ID}, true, nil, nil)
 	w.wantCode(err, tandem.Unavailable)
 	plans, err := w.store.Plans(w.ctx, w.org, w.service.ID)
 	w.must(err)

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS24ThirdValueUnderASettlement: the reply of a settlement's write is lost, and before it is looked for
@@ -32,7 +31,7 @@ func TestS24ThirdValueUnderASettlement(t *testing.T) {
 		}
 		return tandem.Errorf(tandem.Timeout, "test", "", "no answer")
 	}, nil)
-	_, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: syncer.TakeLocal, By: "ada"})
+	_, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: tandem.TakeLocal, By: "ada"})
 	w.must(err)
 	h.on(nil, nil)
 	w.equal(len(w.intents()), 1)
@@ -45,7 +44,7 @@ func TestS24ThirdValueUnderASettlement(t *testing.T) {
 		w.equal(string(c.RemoteValue), `"third"`)
 		w.equal(len(w.conflicts()), 1)
 	}
-	w.settle(room, syncer.TakeRemote, nil)
+	w.settle(room, tandem.TakeRemote, nil)
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.quiet(tandem.OpBidirectional)
 }
@@ -58,7 +57,7 @@ func TestS26OneWriteThatCannotBeRecovered(t *testing.T) {
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.setHere(w.localOf(ids[0]).ID, "metadata/room", "here")
 	h.dieAt("remote set state")
-	_, err := w.run(syncer.Request{Operation: tandem.OpBidirectional})
+	_, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	w.wantCode(err, tandem.Internal)
 	h.resurrect(w)
 	w.equal(len(w.intents()), 1)

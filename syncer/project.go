@@ -16,7 +16,7 @@ func (e *Engine) ConfirmProject(ctx context.Context, org, serviceID, by string) 
 	if err != nil {
 		return 0, err
 	}
-	r := e.prepare(org, service, Request{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, CreatedBy: by}, nil)
+	r := e.prepare(org, service, tandem.RunRequest{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, CreatedBy: by}, nil)
 	if err := r.queue(ctx); err != nil {
 		return 0, err
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS21Swapped: a project that is not the one the service is pinned to stops the run; nothing is changed.
@@ -23,13 +22,13 @@ func TestS21Swapped(t *testing.T) {
 			w.must(w.sim.SwapProject("demo"))
 			w.requests()
 			w.advance(time.Minute)
-			run, err := w.run(syncer.Request{Operation: op})
+			run, err := w.run(tandem.RunRequest{Operation: op})
 			w.wantCode(err, tandem.Mismatch)
 			w.equal(run.Status, tandem.RunFailed)
 			w.equal(w.requests().Writes, 0)
 			w.equal(w.versions(), before)
 			w.equal(*w.stored().Pin, *pin)
-			_, err = w.run(syncer.Request{Operation: op, DeviceIDs: []string{w.devices()[0].ID}})
+			_, err = w.run(tandem.RunRequest{Operation: op, DeviceIDs: []string{w.devices()[0].ID}})
 			w.wantCode(err, tandem.Mismatch)
 		})
 	}

@@ -177,7 +177,7 @@ func TestS24IntentOfALinkThatIsNoMore(t *testing.T) {
 			before := w.assignment(local)
 			w.equal(before.Status, want)
 			// A run about another device settles the intent all the same.
-			_, err := w.run(syncer.Request{Operation: tandem.OpBidirectional, DeviceIDs: []string{w.localOf(ids[1]).ID}})
+			_, err := w.run(tandem.RunRequest{Operation: tandem.OpBidirectional, DeviceIDs: []string{w.localOf(ids[1]).ID}})
 			w.must(err)
 			w.equal([]int{len(w.intents()), w.count(run, tandem.ActUpdate, tandem.OutcomeDone)}, []int{0, one(c.written)})
 			w.equal(w.assignment(local), before)

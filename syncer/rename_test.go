@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // renameHere gives the devices that are linked to ids new names here.
@@ -202,7 +201,7 @@ func TestS27PlanOfRenames(t *testing.T) {
 	w.renameHere(map[string]string{ids[0]: "gw-001", ids[1]: "gw-000", ids[2]: "gw-003"})
 	w.local("gw-003", withHardware("other"), deviceID("other"))
 	w.local("free")
-	_, changes := w.preview(syncer.Request{Operation: tandem.OpBidirectional})
+	_, changes := w.preview(tandem.RunRequest{Operation: tandem.OpBidirectional})
 	refused := map[string]bool{}
 	for _, c := range changes {
 		if strings.Contains(c.Note, "refused") {

@@ -17,12 +17,12 @@ import (
 // Revert undoes a finished run as a new run, from its entries' before-values. A field that changed
 // since is left alone and named, as is what cannot be undone. Where it would delete or roll out too
 // much, these are held back, and the run ends blocked (S18): Approve does them.
-func (e *Engine) Revert(ctx context.Context, org, runID, by string, report Report) (tandem.Run, error) {
+func (e *Engine) Revert(ctx context.Context, org, runID, by string, report tandem.Report) (tandem.Run, error) {
 	return e.revert(ctx, org, runID, "", by, report)
 }
 
 // revert undoes a run: all of it, or what a plan holds that an earlier try held back.
-func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, report Report) (tandem.Run, error) {
+func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, report tandem.Report) (tandem.Run, error) {
 	r, err := e.reverting(ctx, org, runID, planID, by, report)
 	if err != nil {
 		return tandem.Run{}, err
@@ -39,10 +39,10 @@ func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, repo
 }
 
 // PreviewRevert hands each change that Revert would make to each, and what it cannot undo with a Note.
-func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func(tandem.Change) error) (Preview, error) {
+func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func(tandem.Change) error) (tandem.Preview, error) {
 	r, err := e.reverting(ctx, org, runID, "", "", nil)
 	if err != nil {
-		return Preview{}, err
+		return tandem.Preview{}, err
 	}
 	defer r.letGo()
 	if each == nil {
@@ -58,10 +58,10 @@ func (e *Engine) PreviewRevert(ctx context.Context, org, runID string, each func
 	if r.details.BlockedBy != "" {
 		r.record.Status, r.record.Error = tandem.RunBlocked, r.details.BlockedBy
 	}
-	return Preview{Run: r.record}, err
+	return tandem.Preview{Run: r.record}, err
 }
 
-func (e *Engine) reverting(ctx context.Context, org, runID, planID, by string, report Report) (*run, error) {
+func (e *Engine) reverting(ctx context.Context, org, runID, planID, by string, report tandem.Report) (*run, error) {
 	old, err := e.Store.Run(ctx, org, runID)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (e *Engine) reverting(ctx context.Context, org, runID, planID, by string, r
 	if err != nil {
 		return nil, err
 	}
-	req := Request{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, PlanID: planID, CreatedBy: by}
+	req := tandem.RunRequest{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, PlanID: planID, CreatedBy: by}
 	if err := check(&service, &req); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 type run struct {
 	e       *Engine
 	org     string
-	req     Request
+	req     tandem.RunRequest
 	service tandem.Service
 	remote  tandem.Remote
 	lease   *keeper  // nil in a dry run
@@ -25,7 +25,7 @@ type run struct {
 
 	fields tandem.Fields // the selected ones that can be read
 	policy merge.Policy
-	create Missing // on which sides missing devices are created
+	create tandem.Missing // on which sides missing devices are created
 	words  *vocabulary
 	skew   time.Duration // how far the remote's clock may be from ours (S8)
 	// databaseAhead is by how much the database's clock is ahead of ours; intents are timed by it (S19).
@@ -49,7 +49,7 @@ type run struct {
 	mu      sync.Mutex           // guards what follows
 	record  tandem.Run
 	details Details
-	report  Report
+	report  tandem.Report
 	told    time.Time
 	phase   string
 	done    int
@@ -69,7 +69,7 @@ type Details struct {
 	Warnings     []string       `json:"warnings,omitempty"`
 	WaitingUntil *time.Time     `json:"waiting_until,omitempty"` // of a queued run: when its process is taken for dead
 	Scope        []string       `json:"device_ids,omitempty"`
-	Create       Missing        `json:"create_missing,omitempty"` // as the request said
+	Create       tandem.Missing `json:"create_missing,omitempty"` // as the request said
 }
 
 // NotLinkedCount says how many devices a run met that are on one side only.
@@ -113,7 +113,7 @@ func (r *run) advance(n int) {
 		return
 	}
 	r.told = time.Now()
-	r.report(Progress{RunID: r.record.ID, Phase: r.phase, Done: r.done, Total: r.total, Summary: r.record.Summary})
+	r.report(tandem.Progress{RunID: r.record.ID, Phase: r.phase, Done: r.done, Total: r.total, Summary: r.record.Summary})
 }
 
 func (r *run) expect(total int) {
@@ -134,7 +134,7 @@ func (r *run) warn(text string) {
 // why it failed; partial, blocked and canceled runs are no error.
 //
 // Cancelling ctx stops the run at its next batch border: it ends canceled, and nothing is half done.
-func (e *Engine) Run(ctx context.Context, org string, req Request, report Report) (tandem.Run, error) {
+func (e *Engine) Run(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report) (tandem.Run, error) {
 	service, err := e.Store.Service(ctx, org, req.ServiceID)
 	if err != nil {
 		return tandem.Run{}, err
@@ -170,7 +170,7 @@ func (r *run) notBegun(ctx context.Context, err error) (tandem.Run, error) {
 }
 
 // check refuses requests that make no sense.
-func check(service *tandem.Service, req *Request) error {
+func check(service *tandem.Service, req *tandem.RunRequest) error {
 	refuse := func(text, hint string) error {
 		return tandem.Errorf(tandem.Invalid, "sync", service.Name, "%s", text).WithHint("%s", hint)
 	}
@@ -186,7 +186,7 @@ func check(service *tandem.Service, req *Request) error {
 		return refuse("there is no operation \""+string(req.Operation)+"\"", "use import, export or bidirectional")
 	}
 	switch req.CreateMissing {
-	case "", MissingLocal, MissingRemote, MissingBoth, MissingNone:
+	case "", tandem.MissingLocal, tandem.MissingRemote, tandem.MissingBoth, tandem.MissingNone:
 	default:
 		return refuse("\""+string(req.CreateMissing)+"\" says nothing about creating", "use local, remote, both or none")
 	}
@@ -199,7 +199,7 @@ func check(service *tandem.Service, req *Request) error {
 	return nil
 }
 
-func (e *Engine) prepare(org string, service tandem.Service, req Request, report Report) *run {
+func (e *Engine) prepare(org string, service tandem.Service, req tandem.RunRequest, report tandem.Report) *run {
 	now := e.Clock().UTC()
 	r := &run{e: e, org: org, req: req, service: service, report: report, words: newVocabulary(), met: map[uint64]bool{}, metSeed: maphash.MakeSeed()}
 	r.record = tandem.Run{ID: e.NewID(), OrganizationID: org, ServiceID: service.ID, Operation: req.Operation,
@@ -224,17 +224,17 @@ func (r *run) settings() {
 	if r.create == "" {
 		switch {
 		case cfg.CreateLocal && cfg.CreateRemote:
-			r.create = MissingBoth
+			r.create = tandem.MissingBoth
 		case cfg.CreateLocal:
-			r.create = MissingLocal
+			r.create = tandem.MissingLocal
 		case cfg.CreateRemote:
-			r.create = MissingRemote
+			r.create = tandem.MissingRemote
 		default:
-			r.create = MissingNone
+			r.create = tandem.MissingNone
 		}
 	}
 	if req.Force { // S11: it never creates or deletes
-		r.create = MissingNone
+		r.create = tandem.MissingNone
 	}
 	r.state = newStateReading(cfg)
 	r.newest = cfg.Strategy == tandem.NewestWins
@@ -244,11 +244,11 @@ func (r *run) settings() {
 }
 
 func (r *run) createsLocal() bool {
-	return (r.create == MissingLocal || r.create == MissingBoth) && r.req.Operation != tandem.OpExport
+	return (r.create == tandem.MissingLocal || r.create == tandem.MissingBoth) && r.req.Operation != tandem.OpExport
 }
 
 func (r *run) createsRemote() bool {
-	return (r.create == MissingRemote || r.create == MissingBoth) && r.req.Operation != tandem.OpImport
+	return (r.create == tandem.MissingRemote || r.create == tandem.MissingBoth) && r.req.Operation != tandem.OpImport
 }
 
 // perform does the phases in their order: what a person would lose most by comes last (S18, S27).

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // about does a run about some devices.
 func (w *world) about(operation tandem.Operation, devices ...string) tandem.Run {
 	w.t.Helper()
 	w.advance(time.Minute)
-	run, err := w.run(syncer.Request{Operation: operation, DeviceIDs: devices})
+	run, err := w.run(tandem.RunRequest{Operation: operation, DeviceIDs: devices})
 	w.must(err)
 	return run
 }
@@ -103,7 +102,7 @@ func TestS12AmbiguousIsNotCreated(t *testing.T) {
 	w.equal(w.remoteCount(), 1)
 	w.equal(len(w.devices()), 1)
 	w.quiet(tandem.OpBidirectional)
-	w.settle("", syncer.TakeCreate, nil)
+	w.settle("", tandem.TakeCreate, nil)
 	w.sync(tandem.OpBidirectional)
 	w.equal(len(w.devices()), 2)
 }

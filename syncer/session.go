@@ -11,7 +11,7 @@ import (
 // session is a short run by a person's hand: a settlement, a link, an import of single devices. It has
 // no lease, since it may happen beside a run: intents and versions keep the two apart (S22). It is kept
 // in the history like every run.
-func (e *Engine) session(ctx context.Context, org, serviceID string, req Request, connect bool) (*run, error) {
+func (e *Engine) session(ctx context.Context, org, serviceID string, req tandem.RunRequest, connect bool) (*run, error) {
 	service, err := e.Store.Service(ctx, org, serviceID)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (r *run) end(ctx context.Context, err error) (tandem.Run, error) {
 // Link links a device to a remote device by a person's word; it also revives an unlinked assignment.
 // The two are merged at the next sync, as S4 says.
 func (e *Engine) Link(ctx context.Context, org, serviceID, deviceID, externalID, by string) (tandem.Assignment, error) {
-	r, err := e.session(ctx, org, serviceID, Request{CreatedBy: by, DeviceIDs: []string{deviceID}}, true)
+	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{CreatedBy: by, DeviceIDs: []string{deviceID}}, true)
 	if err != nil {
 		return tandem.Assignment{}, err
 	}
@@ -169,7 +169,7 @@ func (r *run) linkPiece(ctx context.Context, d tandem.Device, rd *tandem.RemoteD
 	}
 	for _, conflict := range open[rd.ID] {
 		if conflict.Type == tandem.AmbiguousMatch {
-			conflict.Status, conflict.ResolutionStrategy, conflict.ResolvedBy = tandem.ConflictResolved, string(TakeLink), r.req.CreatedBy
+			conflict.Status, conflict.ResolutionStrategy, conflict.ResolvedBy = tandem.ConflictResolved, string(tandem.TakeLink), r.req.CreatedBy
 			conflict.DeviceID, conflict.ResolvedValue, conflict.ResolvedAt, conflict.UpdatedAt = d.ID, value(d.ID), &now, now
 			p.changes.PutConflicts = append(p.changes.PutConflicts, conflict)
 		}
@@ -179,7 +179,7 @@ func (r *run) linkPiece(ctx context.Context, d tandem.Device, rd *tandem.RemoteD
 
 // Unlink keeps the assignment but stops syncing it, until a person links it again.
 func (e *Engine) Unlink(ctx context.Context, org, serviceID, deviceID, by string) error {
-	r, err := e.session(ctx, org, serviceID, Request{CreatedBy: by, DeviceIDs: []string{deviceID}}, false)
+	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{CreatedBy: by, DeviceIDs: []string{deviceID}}, false)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (r *run) unlinkPiece(l *tandem.Linked, why string, open []tandem.Conflict) 
 // ImportRemote creates local devices for remote ones that are not linked, whatever the filters say.
 // Those with an ambiguous match are left out and named: they are settled as conflicts.
 func (e *Engine) ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string) (tandem.Run, error) {
-	r, err := e.session(ctx, org, serviceID, Request{Operation: tandem.OpImport, CreateMissing: MissingLocal, CreatedBy: by}, true)
+	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{Operation: tandem.OpImport, CreateMissing: tandem.MissingLocal, CreatedBy: by}, true)
 	if err != nil {
 		return tandem.Run{}, err
 	}
@@ -355,7 +355,7 @@ func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, extern
 }
 
 // Compare reads a device's remote side and puts the three values side by side, for each service it is on.
-func (e *Engine) Compare(ctx context.Context, org, deviceID string) ([]Comparison, error) {
+func (e *Engine) Compare(ctx context.Context, org, deviceID string) ([]tandem.Comparison, error) {
 	d, err := e.Store.Device(ctx, org, deviceID)
 	if err != nil {
 		return nil, err
@@ -364,7 +364,7 @@ func (e *Engine) Compare(ctx context.Context, org, deviceID string) ([]Compariso
 	if err != nil {
 		return nil, err
 	}
-	var out []Comparison
+	var out []tandem.Comparison
 	for _, a := range on {
 		service, err := e.Store.Service(ctx, org, a.ServiceID)
 		if tandem.Is(err, tandem.NotFound) {
@@ -373,7 +373,7 @@ func (e *Engine) Compare(ctx context.Context, org, deviceID string) ([]Compariso
 		if err != nil {
 			return nil, err
 		}
-		c := Comparison{Service: service, Assignment: a, Base: a.Base, Local: d.Shared()}
+		c := tandem.Comparison{Service: service, Assignment: a, Base: a.Base, Local: d.Shared()}
 		if remote, err := e.look(ctx, org, &a); err != nil {
 			c.RemoteError = err
 		} else {
@@ -386,7 +386,7 @@ func (e *Engine) Compare(ctx context.Context, org, deviceID string) ([]Compariso
 
 // look reads one remote device in our words.
 func (e *Engine) look(ctx context.Context, org string, a *tandem.Assignment) (*tandem.Shared, error) {
-	r, err := e.session(ctx, org, a.ServiceID, Request{}, true)
+	r, err := e.session(ctx, org, a.ServiceID, tandem.RunRequest{}, true)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestLinkAndUnlink by a person's hand; an unlinked device is left alone until it is linked again (S17).
@@ -18,7 +17,7 @@ func TestLinkAndUnlink(t *testing.T) {
 	w.must(err)
 	run := w.sync(tandem.OpBidirectional)
 	w.ended(run, tandem.RunPartial) // their names differ (S4)
-	w.settle("name", syncer.TakeRemote, nil)
+	w.settle("name", tandem.TakeRemote, nil)
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.equal(w.device(local).Name, "gate-there")
 

@@ -9,17 +9,17 @@ import (
 )
 
 // fieldChoices and deviceChoices say which choices fit which conflicts (S10).
-var choices = map[tandem.ConflictType]map[Choice]bool{
-	tandem.ConcurrentModification: {TakeLocal: true, TakeRemote: true, TakeValue: true, TakeIgnore: true},
-	tandem.InitialMismatch:        {TakeLocal: true, TakeRemote: true, TakeValue: true, TakeIgnore: true},
-	tandem.AmbiguousMatch:         {TakeLink: true, TakeCreate: true, TakeIgnore: true},
-	tandem.DeletedRemotely:        {TakeDelete: true, TakeRecreate: true, TakeUnlink: true},
-	tandem.DeletedLocally:         {TakeDelete: true, TakeRecreate: true, TakeUnlink: true},
+var choices = map[tandem.ConflictType]map[tandem.Choice]bool{
+	tandem.ConcurrentModification: {tandem.TakeLocal: true, tandem.TakeRemote: true, tandem.TakeValue: true, tandem.TakeIgnore: true},
+	tandem.InitialMismatch:        {tandem.TakeLocal: true, tandem.TakeRemote: true, tandem.TakeValue: true, tandem.TakeIgnore: true},
+	tandem.AmbiguousMatch:         {tandem.TakeLink: true, tandem.TakeCreate: true, tandem.TakeIgnore: true},
+	tandem.DeletedRemotely:        {tandem.TakeDelete: true, tandem.TakeRecreate: true, tandem.TakeUnlink: true},
+	tandem.DeletedLocally:         {tandem.TakeDelete: true, tandem.TakeRecreate: true, tandem.TakeUnlink: true},
 }
 
 // Settle settles conflicts (S10), in one go for all that the filter names. One that cannot be settled
 // keeps its reason in the answer and stays as it is; the others go on.
-func (e *Engine) Settle(ctx context.Context, org string, s Settlement) ([]Settled, error) {
+func (e *Engine) Settle(ctx context.Context, org string, s tandem.Settlement) ([]tandem.Settled, error) {
 	rows, err := e.pending(ctx, org, s.Filter)
 	if err != nil || len(rows) == 0 {
 		return nil, err
@@ -32,7 +32,7 @@ func (e *Engine) Settle(ctx context.Context, org string, s Settlement) ([]Settle
 		}
 		byService[c.ServiceID] = append(byService[c.ServiceID], c)
 	}
-	var out []Settled
+	var out []tandem.Settled
 	for _, id := range order {
 		done, err := e.settleOn(ctx, org, id, byService[id], s)
 		out = append(out, done...)
@@ -60,8 +60,8 @@ func (e *Engine) pending(ctx context.Context, org string, filter tandem.Conflict
 }
 
 // settleOn settles conflicts of one service, as one session that the history keeps.
-func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tandem.Conflict, s Settlement) ([]Settled, error) {
-	r, err := e.session(ctx, org, service, Request{CreatedBy: s.By}, true)
+func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tandem.Conflict, s tandem.Settlement) ([]tandem.Settled, error) {
+	r, err := e.session(ctx, org, service, tandem.RunRequest{CreatedBy: s.By}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +72,12 @@ func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tande
 	}
 	c := r.startCommitter(context.WithoutCancel(ctx))
 	defer c.stop()
-	var out []Settled
+	var out []tandem.Settled
 	for i := range rows {
 		if ctx.Err() != nil {
 			break
 		}
-		one := Settled{Conflict: rows[i]}
+		one := tandem.Settled{Conflict: rows[i]}
 		one.Changes, one.Error = r.settle(ctx, c, &rows[i], s)
 		if one.Error != nil {
 			one.Refusal = one.Error.Error()
@@ -99,7 +99,7 @@ func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tande
 }
 
 // settle settles one conflict, and gives what that changes on either side.
-func (r *run) settle(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+func (r *run) settle(ctx context.Context, c *committer, conflict *tandem.Conflict, s tandem.Settlement) ([]tandem.Change, error) {
 	if !choices[conflict.Type][s.Take] {
 		return nil, tandem.Errorf(tandem.Invalid, "settle", conflict.ID, "\"%s\" does not settle a conflict of type %s", s.Take, conflict.Type).
 			WithHint("%s", choicesOf(conflict.Type))
@@ -132,7 +132,7 @@ func choicesOf(t tandem.ConflictType) string {
 const settlingNote = "settling a conflict: "
 
 // settleField brings both sides to the chosen value, after looking whether either moved (S10).
-func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Conflict, s tandem.Settlement) ([]tandem.Change, error) {
 	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{conflict.DeviceID})
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (r *run) settleField(ctx context.Context, c *committer, conflict *tandem.Co
 		x.Note = settlingNote + string(s.Take)
 		changes = append(changes, x)
 	}
-	if s.Take != TakeIgnore {
+	if s.Take != tandem.TakeIgnore {
 		if !same(conflict.FieldName, local, target) {
 			change(tandem.LocalSide, local)
 		}
@@ -204,18 +204,18 @@ func (r *run) refresh(ctx context.Context, conflict *tandem.Conflict, local, rem
 }
 
 // chosen gives the value that both sides are to have.
-func chosen(conflict *tandem.Conflict, s Settlement, local, remote any) (any, error) {
+func chosen(conflict *tandem.Conflict, s tandem.Settlement, local, remote any) (any, error) {
 	switch s.Take {
-	case TakeLocal:
+	case tandem.TakeLocal:
 		return local, nil
-	case TakeRemote:
+	case tandem.TakeRemote:
 		return remote, nil
-	case TakeValue:
+	case tandem.TakeValue:
 		if err := fits(conflict.FieldName, s.Value); err != nil {
 			return nil, err
 		}
 		return s.Value, nil
-	case TakeIgnore, TakeLink, TakeCreate, TakeDelete, TakeRecreate, TakeUnlink:
+	case tandem.TakeIgnore, tandem.TakeLink, tandem.TakeCreate, tandem.TakeDelete, tandem.TakeRecreate, tandem.TakeUnlink:
 	}
 	return nil, nil
 }
@@ -243,11 +243,11 @@ func fits(p tandem.Path, v any) error {
 
 // carryOut writes a field's settlement: here and in the base at once, there as an intent that the
 // remote must confirm; the conflict is resolving until then (S10, S24).
-func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now reading, conflict *tandem.Conflict, s Settlement, target any, changes []tandem.Change) error {
+func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now reading, conflict *tandem.Conflict, s tandem.Settlement, target any, changes []tandem.Change) error {
 	at := r.now()
 	row := *conflict
 	row.ResolutionStrategy, row.ResolvedBy, row.UpdatedAt = string(s.Take), s.By, at
-	if s.Take != TakeIgnore {
+	if s.Take != tandem.TakeIgnore {
 		row.ResolvedValue = value(target)
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
@@ -271,7 +271,7 @@ func (r *run) carryOut(ctx context.Context, c *committer, l *tandem.Linked, now 
 	if len(send) == 0 {
 		local, remote := target, target
 		row.Status = tandem.ConflictResolved
-		if s.Take == TakeIgnore { // S10: keeps both, the base becomes the pair
+		if s.Take == tandem.TakeIgnore { // S10: keeps both, the base becomes the pair
 			local, _ = merge.Value(l.Device.Shared(), conflict.FieldName)
 			remote, _ = merge.Value(now.shared, conflict.FieldName)
 			row.Status = tandem.ConflictIgnored

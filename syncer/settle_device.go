@@ -9,7 +9,7 @@ import (
 )
 
 // settleMatch settles which device a remote one is (S12).
-func (r *run) settleMatch(ctx context.Context, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+func (r *run) settleMatch(ctx context.Context, conflict *tandem.Conflict, s tandem.Settlement) ([]tandem.Change, error) {
 	rd, err := r.remote.Device(ctx, conflict.ExternalDeviceID)
 	if err != nil {
 		return nil, err
@@ -19,7 +19,7 @@ func (r *run) settleMatch(ctx context.Context, conflict *tandem.Conflict, s Sett
 	row.ResolutionStrategy, row.ResolvedBy, row.ResolvedAt, row.UpdatedAt, row.Status = string(s.Take), s.By, &at, at, tandem.ConflictResolved
 	c := tandem.Change{Side: tandem.LocalSide, ExternalDeviceID: rd.ID, DeviceName: rd.Name}
 	switch s.Take {
-	case TakeLink:
+	case tandem.TakeLink:
 		d, err := r.e.Store.Device(ctx, r.org, s.DeviceID)
 		if err != nil {
 			return nil, err
@@ -37,7 +37,7 @@ func (r *run) settleMatch(ctx context.Context, conflict *tandem.Conflict, s Sett
 			return nil, err
 		}
 		return []tandem.Change{c}, r.putOne(ctx, p, conflict)
-	case TakeCreate:
+	case tandem.TakeCreate:
 		one := r.read(rd, at)
 		if r.state.any() {
 			if err := r.readStateOf(ctx, &one); err != nil {
@@ -83,7 +83,7 @@ func (r *run) putOne(ctx context.Context, p *piece, conflict *tandem.Conflict) e
 }
 
 // settleDeleted settles a device that one side deleted and the other changed (S16, S17).
-func (r *run) settleDeleted(ctx context.Context, c *committer, conflict *tandem.Conflict, s Settlement) ([]tandem.Change, error) {
+func (r *run) settleDeleted(ctx context.Context, c *committer, conflict *tandem.Conflict, s tandem.Settlement) ([]tandem.Change, error) {
 	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{conflict.DeviceID})
 	if err != nil {
 		return nil, err
@@ -98,13 +98,13 @@ func (r *run) settleDeleted(ctx context.Context, c *committer, conflict *tandem.
 	change := about(&l)
 	change.Side, change.Action, change.Before, change.Note = tandem.LocalSide, tandem.ActUnlink, snapshot(l.Device.Shared()), settlingNote+string(s.Take)
 	switch {
-	case s.Take == TakeDelete && conflict.Type == tandem.DeletedRemotely:
+	case s.Take == tandem.TakeDelete && conflict.Type == tandem.DeletedRemotely:
 		change.Action = tandem.ActDelete
-	case s.Take == TakeDelete:
+	case s.Take == tandem.TakeDelete:
 		change.Action, change.Side = tandem.ActDelete, tandem.RemoteSide
-	case s.Take == TakeRecreate && conflict.Type == tandem.DeletedRemotely:
+	case s.Take == tandem.TakeRecreate && conflict.Type == tandem.DeletedRemotely:
 		change.Action, change.Side = tandem.ActRecreate, tandem.RemoteSide
-	case s.Take == TakeRecreate:
+	case s.Take == tandem.TakeRecreate:
 		change.Action = tandem.ActCreate
 	}
 	if s.DryRun {

@@ -143,7 +143,7 @@ func (w *world) conflictByID(id string) tandem.Conflict {
 func TestS10EveryChoiceForAField(t *testing.T) {
 	for _, kind := range []tandem.ConflictType{tandem.ConcurrentModification, tandem.InitialMismatch} {
 		for _, f := range fieldCases {
-			for _, take := range []syncer.Choice{syncer.TakeLocal, syncer.TakeRemote, syncer.TakeValue, syncer.TakeIgnore} {
+			for _, take := range []tandem.Choice{tandem.TakeLocal, tandem.TakeRemote, tandem.TakeValue, tandem.TakeIgnore} {
 				t.Run(fmt.Sprintf("%s/%s/%s", kind, f.path, take), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t, config(withMetadata))
@@ -156,15 +156,15 @@ func TestS10EveryChoiceForAField(t *testing.T) {
 					w.equal(c.Type, kind)
 					done := w.settle(f.path, take, f.chosen)
 					w.equal(len(done), 1)
-					want := map[syncer.Choice][2]any{syncer.TakeLocal: {f.here, f.here}, syncer.TakeRemote: {f.there, f.there},
-						syncer.TakeValue: {f.chosen, f.chosen}, syncer.TakeIgnore: {f.here, f.there}}[take]
+					want := map[tandem.Choice][2]any{tandem.TakeLocal: {f.here, f.here}, tandem.TakeRemote: {f.there, f.there},
+						tandem.TakeValue: {f.chosen, f.chosen}, tandem.TakeIgnore: {f.here, f.there}}[take]
 					check := func() {
 						t.Helper()
 						w.equal([2]any{w.here(local, f.path), w.there(remote, f.path)}, want)
 					}
 					check()
 					status := tandem.ConflictResolved
-					if take == syncer.TakeIgnore {
+					if take == tandem.TakeIgnore {
 						status = tandem.ConflictIgnored
 					}
 					c = w.conflictByID(c.ID)
@@ -191,7 +191,7 @@ func TestS10IgnoreKeepsBoth(t *testing.T) {
 			w := newWorld(t)
 			f := fieldCases[0]
 			local, remote := w.disputed(f)
-			w.settle("name", syncer.TakeIgnore, nil)
+			w.settle("name", tandem.TakeIgnore, nil)
 			w.configure(func(c *tandem.ServiceConfig) { c.Strategy = strategy })
 			w.completed(w.sync(tandem.OpBidirectional))
 			w.setThere(remote, "name", "moved-there")
@@ -208,7 +208,7 @@ func TestS10IgnoreKeepsBoth(t *testing.T) {
 }
 
 func TestS10AmbiguousMatch(t *testing.T) {
-	for _, take := range []syncer.Choice{syncer.TakeLink, syncer.TakeCreate, syncer.TakeIgnore} {
+	for _, take := range []tandem.Choice{tandem.TakeLink, tandem.TakeCreate, tandem.TakeIgnore} {
 		t.Run(string(take), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -218,17 +218,17 @@ func TestS10AmbiguousMatch(t *testing.T) {
 			w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
 			c := w.conflict("")
 			w.equal(c.Type, tandem.AmbiguousMatch)
-			done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, DeviceID: a, By: "ada"})
+			done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, DeviceID: a, By: "ada"})
 			w.must(err)
 			w.equal(len(done), 1)
 			w.must(done[0].Error)
 			run := w.sync(tandem.OpBidirectional)
 			w.completed(run)
 			switch take {
-			case syncer.TakeLink:
+			case tandem.TakeLink:
 				w.equal(w.localOf(remote).ID, a)
 				w.equal(len(w.devices()), 2)
-			case syncer.TakeCreate:
+			case tandem.TakeCreate:
 				w.equal(len(w.devices()), 3)
 				w.equal(w.localOf(remote).HardwareIDs, []string{"hw-gate"})
 			default:
@@ -237,7 +237,7 @@ func TestS10AmbiguousMatch(t *testing.T) {
 			}
 			w.completed(w.quiet(tandem.OpBidirectional))
 			want := tandem.ConflictResolved
-			if take == syncer.TakeIgnore {
+			if take == tandem.TakeIgnore {
 				want = tandem.ConflictIgnored
 			}
 			w.equal(w.closed(), []tandem.ResolutionStatus{want})
@@ -269,13 +269,13 @@ func deletesThere(c *tandem.ServiceConfig) { c.DeleteRemote = true }
 
 func TestS10DeletedDevice(t *testing.T) {
 	for _, kind := range []tandem.ConflictType{tandem.DeletedRemotely, tandem.DeletedLocally} {
-		for _, take := range []syncer.Choice{syncer.TakeDelete, syncer.TakeRecreate, syncer.TakeUnlink} {
+		for _, take := range []tandem.Choice{tandem.TakeDelete, tandem.TakeRecreate, tandem.TakeUnlink} {
 			t.Run(fmt.Sprintf("%s/%s", kind, take), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, config(deletesThere))
 				local, remote := w.gone(kind)
 				id := w.conflict("").ID
-				done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{id}}, Take: take, By: "ada"})
+				done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{id}}, Take: take, By: "ada"})
 				w.must(err)
 				w.must(done[0].Error)
 				w.equal(len(done[0].Changes), 1)
@@ -285,9 +285,9 @@ func TestS10DeletedDevice(t *testing.T) {
 				w.completed(w.sync(tandem.OpBidirectional))
 				d := w.device(local)
 				switch {
-				case take == syncer.TakeDelete:
+				case take == tandem.TakeDelete:
 					w.equal([]bool{d.DeletedAt != nil, w.hasRemote(remote), w.isLinked(local)}, []bool{true, false, false})
-				case take == syncer.TakeUnlink:
+				case take == tandem.TakeUnlink:
 					w.equal([]bool{d.DeletedAt != nil, w.hasRemote(remote), w.isLinked(local)}, []bool{kind == tandem.DeletedLocally, kind == tandem.DeletedLocally, false})
 				case kind == tandem.DeletedRemotely:
 					w.equal([]any{d.Name, w.isLinked(local), w.remoteNamed("gate-here").ID}, []any{"gate-here", true, w.assignment(local).ExternalDeviceID})
@@ -304,7 +304,7 @@ func TestS10DeletedDevice(t *testing.T) {
 // TestS10LooksAgain: a settlement that was decided on what is no longer so changes nothing but the conflict, and says so.
 func TestS10LooksAgain(t *testing.T) {
 	for _, moved := range []string{"here", "there"} {
-		for _, take := range []syncer.Choice{syncer.TakeLocal, syncer.TakeRemote, syncer.TakeValue, syncer.TakeIgnore} {
+		for _, take := range []tandem.Choice{tandem.TakeLocal, tandem.TakeRemote, tandem.TakeValue, tandem.TakeIgnore} {
 			t.Run("field/"+moved+"/"+string(take), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
@@ -319,7 +319,7 @@ func TestS10LooksAgain(t *testing.T) {
 					w.setThere(remote, "name", "moved")
 					want[1] = "moved"
 				}
-				s := syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, Value: "chosen", By: "ada"}
+				s := tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: take, Value: "chosen", By: "ada"}
 				done, err := w.engine.Settle(w.ctx, w.org, s)
 				w.must(err)
 				w.wantCode(done[0].Error, tandem.Stale)
@@ -343,7 +343,7 @@ func TestS10LooksAgain(t *testing.T) {
 			} else {
 				w.setThere(remote, "name", "moved")
 			}
-			s := syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{w.conflict("").ID}}, Take: syncer.TakeDelete, By: "ada"}
+			s := tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{w.conflict("").ID}}, Take: tandem.TakeDelete, By: "ada"}
 			done, err := w.engine.Settle(w.ctx, w.org, s)
 			w.must(err)
 			w.wantCode(done[0].Error, tandem.Stale)
@@ -362,11 +362,11 @@ func TestS10RefusesChoicesThatDoNotFit(t *testing.T) {
 	w.disputed(fieldCases[0])
 	c := w.conflict("name")
 	for _, tt := range []struct {
-		take  syncer.Choice
+		take  tandem.Choice
 		value any
-	}{{syncer.TakeLink, nil}, {syncer.TakeDelete, nil}, {"", nil}, {"newest", nil}, {syncer.TakeValue, nil}, {syncer.TakeValue, ""}, {syncer.TakeValue, 7}} {
+	}{{tandem.TakeLink, nil}, {tandem.TakeDelete, nil}, {"", nil}, {"newest", nil}, {tandem.TakeValue, nil}, {tandem.TakeValue, ""}, {tandem.TakeValue, 7}} {
 		before := w.versions()
-		done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: tt.take, Value: tt.value, By: "ada"})
+		done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: tt.take, Value: tt.value, By: "ada"})
 		w.must(err)
 		w.wantCode(done[0].Error, tandem.Invalid)
 		if done[0].Refusal == "" {
@@ -407,7 +407,7 @@ func TestS10Resolving(t *testing.T) {
 			if tt.fault != "" {
 				w.fault(tt.fault)
 			}
-			done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: syncer.TakeLocal, By: "ada"})
+			done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{c.ID}}, Take: tandem.TakeLocal, By: "ada"})
 			w.must(err)
 			w.wantCode(done[0].Error, tt.code)
 			w.equal(during, []tandem.ResolutionStatus{tandem.ConflictResolving})
@@ -422,7 +422,7 @@ func TestS10Resolving(t *testing.T) {
 				return
 			}
 			w.ended(run, tandem.RunPartial)
-			w.settle("name", syncer.TakeLocal, nil)
+			w.settle("name", tandem.TakeLocal, nil)
 			w.equal(w.there(remote, "name"), f.here)
 		})
 	}
@@ -442,7 +442,7 @@ func TestS10Bulk(t *testing.T) {
 	w.setHere(w.localOf(ids[0]).ID, "enabled", false) // no conflict
 	run := w.sync(tandem.OpBidirectional)
 	w.equal(run.Summary.Conflicts, 6)
-	s := syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID, Field: "name", Type: tandem.ConcurrentModification}, Take: syncer.TakeLocal, By: "ada"}
+	s := tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID, Field: "name", Type: tandem.ConcurrentModification}, Take: tandem.TakeLocal, By: "ada"}
 
 	s.DryRun = true
 	before := w.versions()
@@ -489,7 +489,7 @@ func TestS10Bulk(t *testing.T) {
 
 // TestS10WhileARunIsUnderWay settles in the middle of a run, at each of its remote calls and writes.
 func TestS10WhileARunIsUnderWay(t *testing.T) {
-	for _, take := range []syncer.Choice{syncer.TakeLocal, syncer.TakeRemote} {
+	for _, take := range []tandem.Choice{tandem.TakeLocal, tandem.TakeRemote} {
 		for _, call := range []string{"remote project", "remote list", "store apply", "remote read", "remote update"} {
 			t.Run(string(take)+"/"+call, func(t *testing.T) {
 				t.Parallel()
@@ -511,7 +511,7 @@ func TestS10WhileARunIsUnderWay(t *testing.T) {
 				var outcome error
 				h.on(func(at, _ string) error {
 					if at == call && asked.CompareAndSwap(false, true) {
-						done, err := beside.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{IDs: []string{id}}, Take: take, By: "ada"})
+						done, err := beside.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{id}}, Take: take, By: "ada"})
 						if outcome = err; err == nil {
 							outcome = done[0].Error
 						}
@@ -531,7 +531,7 @@ func TestS10WhileARunIsUnderWay(t *testing.T) {
 					w.settle("name", take, nil)
 				}
 				want := f.here
-				if take == syncer.TakeRemote {
+				if take == tandem.TakeRemote {
 					want = f.there
 				}
 				w.sync(tandem.OpBidirectional)
@@ -547,7 +547,7 @@ func TestS10OnPostgres(t *testing.T) {
 	w := newWorld(t, onPostgres, config(withMetadata))
 	f := fieldCases[3]
 	local, remote := w.disputed(f)
-	w.settle(f.path, syncer.TakeValue, json.Number("4.0"))
+	w.settle(f.path, tandem.TakeValue, json.Number("4.0"))
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.equal([]bool{merge.Equal(w.here(local, f.path), 4.0), merge.Equal(w.there(remote, f.path), 4.0)}, []bool{true, true})
 	w.completed(w.quiet(tandem.OpBidirectional))

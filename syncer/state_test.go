@@ -9,7 +9,6 @@ import (
 	"tandem"
 	"tandem/golioth/simulator"
 	"tandem/merge"
-	"tandem/syncer"
 )
 
 // metadataAt syncs metadata with a LightDB State path.
@@ -122,7 +121,7 @@ func TestMetadataConflict(t *testing.T) {
 			w.equal(w.conflict("metadata/a").Type, tandem.ConcurrentModification)
 			w.like(w.device(here).Metadata, object{"a": 3, "b": 2})
 			w.equal(w.quiet(tandem.OpBidirectional).Summary.Conflicts, 1)
-			w.settle("metadata/a", syncer.TakeValue, 4)
+			w.settle("metadata/a", tandem.TakeValue, 4)
 			w.like(w.device(here).Metadata, object{"a": 4, "b": 2})
 			w.like(w.state(id, "meta"), object{"a": 4, "b": 2})
 			w.completed(w.quiet(tandem.OpBidirectional))

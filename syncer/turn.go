@@ -14,7 +14,7 @@ import (
 func (e *Engine) queueBeat() time.Duration { return e.leaseTTL() / 8 }
 
 // join finds a queued run of equal operation and scope, which has not begun to read, and waits for its end (S19).
-func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, req *Request) (tandem.Run, bool, error) {
+func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, req *tandem.RunRequest) (tandem.Run, bool, error) {
 	if req.PlanID != "" {
 		return tandem.Run{}, false, nil
 	}
@@ -35,7 +35,7 @@ func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, 
 	return tandem.Run{}, false, nil
 }
 
-func sameScope(q *tandem.Run, req *Request) bool {
+func sameScope(q *tandem.Run, req *tandem.RunRequest) bool {
 	var d Details
 	if err := json.Unmarshal(q.Details, &d); err != nil {
 		return false

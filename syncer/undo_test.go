@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // TestS29UndoOfAnEditedCreate: a device that the run created there, and that was edited there since, stays,
@@ -58,7 +57,7 @@ func TestS18Revert(t *testing.T) {
 	w.ended(undone, tandem.RunBlocked)
 	w.equal([]any{w.remoteCount(), w.details(undone).Held, w.remoteDevice(ids[0]).Name}, []any{28, 8, "gate-000"})
 	w.equal(w.openPlans(), []string{undone.PlanID})
-	_, err = w.run(syncer.Request{PlanID: undone.PlanID})
+	_, err = w.run(tandem.RunRequest{PlanID: undone.PlanID})
 	w.wantCode(err, tandem.Stale) // no sync does it
 	let, err := w.engine.Approve(w.ctx, w.org, undone.ID, "ada", nil)
 	w.must(err)

@@ -16,7 +16,6 @@ import (
 
 	"tandem"
 	"tandem/golioth"
-	"tandem/syncer"
 )
 
 // recorded puts a recorder in front of the simulator and gives what is written to it: "PATCH name,tags" by path.
@@ -263,7 +262,7 @@ func TestS22TwoServicesOneDevice(t *testing.T) {
 				both.Add(1)
 				go func() {
 					defer both.Done()
-					if _, err := x.run(syncer.Request{Operation: tandem.OpBidirectional}); err != nil {
+					if _, err := x.run(tandem.RunRequest{Operation: tandem.OpBidirectional}); err != nil {
 						t.Error(err)
 					}
 				}()
@@ -318,7 +317,7 @@ func TestS10SettlementThatTheServiceIgnores(t *testing.T) {
 	w.setHere(w.localOf(id).ID, "name", "here")
 	w.setThere(id, "name", "there")
 	w.sync(tandem.OpBidirectional)
-	done, err := w.engine.Settle(w.ctx, w.org, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: syncer.TakeLocal, By: "ada"})
+	done, err := w.engine.Settle(w.ctx, w.org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: w.service.ID}, Take: tandem.TakeLocal, By: "ada"})
 	w.must(err)
 	w.wantCode(done[0].Error, tandem.Stale)
 	w.equal(w.conflict("name").Status, tandem.ConflictPending)

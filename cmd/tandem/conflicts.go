@@ -9,7 +9,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // ConflictsCmd is `tandem conflicts`.
@@ -199,7 +198,7 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 			}
 			if len(settled) == 0 {
 				if a.out.json {
-					return a.out.value(map[string]any{"dry_run": false, "settled": []syncer.Settled{}})
+					return a.out.value(map[string]any{"dry_run": false, "settled": []tandem.Settled{}})
 				}
 				return nil
 			}
@@ -219,7 +218,7 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 		}
 		if a.out.json {
 			if settled == nil {
-				settled = []syncer.Settled{}
+				settled = []tandem.Settled{}
 			}
 			if err := a.out.value(map[string]any{"dry_run": c.DryRun, "settled": settled}); err != nil {
 				return err
@@ -254,8 +253,8 @@ func settledAlready(a *app, v *tandem.Conflict) error {
 }
 
 // settlement reads how to settle.
-func (c *ConflictsResolveCmd) settlement() (syncer.Settlement, error) {
-	s := syncer.Settlement{Take: syncer.Choice(c.Take)}
+func (c *ConflictsResolveCmd) settlement() (tandem.Settlement, error) {
+	s := tandem.Settlement{Take: tandem.Choice(c.Take)}
 	switch {
 	case c.Take == "" && c.Value == nil:
 		return s, &usageError{"how to settle is missing", "give --take local|remote|ignore, or --value JSON"}
@@ -274,7 +273,7 @@ func (c *ConflictsResolveCmd) settlement() (syncer.Settlement, error) {
 		if err := d.Decode(&s.Value); err != nil || d.More() {
 			return s, &usageError{"--value is not JSON", `a text goes in double quotes: --value '"gw-01"'`}
 		}
-		s.Take = syncer.TakeValue
+		s.Take = tandem.TakeValue
 	}
 	return s, nil
 }
@@ -288,7 +287,7 @@ var wholeDevice = map[tandem.Action]string{
 	tandem.ActCreate:   "created",
 }
 
-func (a *app) showSettled(settled []syncer.Settled, dryRun bool) {
+func (a *app) showSettled(settled []tandem.Settled, dryRun bool) {
 	if len(settled) == 0 {
 		a.out.printf("no open conflict matches\n")
 		return

@@ -14,7 +14,6 @@ import (
 	"tandem/golioth/simulator"
 	"tandem/registry"
 	"tandem/secret"
-	"tandem/syncer"
 )
 
 // DemoCmd is `tandem demo`.
@@ -119,7 +118,7 @@ func (d *demo) setUp(ctx context.Context, address string, key secret.Text) error
 // sync does one run and shows it.
 func (d *demo) sync(ctx context.Context, operation tandem.Operation) (tandem.Run, error) {
 	watch := d.out.newProgress()
-	run, err := d.engine.Run(ctx, d.org.ID, syncer.Request{ServiceID: d.service.ID, Operation: operation, Trigger: tandem.ByHand, CreatedBy: d.actor.By()}, watch.report)
+	run, err := d.engine.Run(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: operation, Trigger: tandem.ByHand, CreatedBy: d.actor.By()}, watch.report)
 	watch.end()
 	if err != nil {
 		return run, err
@@ -171,7 +170,7 @@ func (d *demo) edits(ctx context.Context) error {
 	}
 	d.say("What would a sync do?   tandem sync golioth --dry-run")
 	view := newPlanView(d.app)
-	preview, err := d.engine.Preview(ctx, d.org.ID, syncer.Request{ServiceID: d.service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand}, false, view.add, nil)
+	preview, err := d.engine.Preview(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand}, false, view.add, nil)
 	if err != nil {
 		return err
 	}
@@ -194,7 +193,7 @@ func (d *demo) settle(ctx context.Context) error {
 		d.out.printf("   %s of %s:  base %s,  here %s,  Golioth %s\n", c.FieldName, clean(c.DeviceName), valueText(c.BaseValue), valueText(c.LocalValue), valueText(c.RemoteValue))
 	}
 	d.out.printf("   the name from here is right:   tandem conflicts resolve ID --take local\n")
-	settled, err := d.engine.Settle(ctx, d.org.ID, syncer.Settlement{Filter: tandem.ConflictFilter{ServiceID: d.service.ID}, Take: syncer.TakeLocal, By: d.actor.By()})
+	settled, err := d.engine.Settle(ctx, d.org.ID, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: d.service.ID}, Take: tandem.TakeLocal, By: d.actor.By()})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"tandem"
 	"tandem/merge"
 	"tandem/registry"
-	"tandem/syncer"
 )
 
 // DeviceShowCmd is `tandem device show`.
@@ -94,7 +93,7 @@ type comparisonJSON struct {
 	Differs     []tandem.Path     `json:"differs"`
 }
 
-func deviceJSON(s *session, d *tandem.Device, sides []syncer.Comparison, conflicts []tandem.Conflict, entries []tandem.Entry) any {
+func deviceJSON(s *session, d *tandem.Device, sides []tandem.Comparison, conflicts []tandem.Conflict, entries []tandem.Entry) any {
 	compared := []comparisonJSON{}
 	for i := range sides {
 		c := &sides[i]
@@ -149,7 +148,7 @@ type compared struct {
 }
 
 // compareRows puts the three sides beside each other: field by field, metadata leaf by leaf.
-func compareRows(c *syncer.Comparison) []compared {
+func compareRows(c *tandem.Comparison) []compared {
 	var rows []compared
 	add := func(path tandem.Path) {
 		row := compared{path: path}
@@ -189,7 +188,7 @@ func leafPaths(at tandem.Path, m tandem.Map, into map[tandem.Path]bool) {
 	}
 }
 
-func (a *app) showComparison(c *syncer.Comparison) {
+func (a *app) showComparison(c *tandem.Comparison) {
 	a.out.printf("\n%s  %s, %s, last sync %s\n", a.out.bold("on "+clean(c.Service.Name)), clean(c.Assignment.ExternalDeviceID),
 		c.Assignment.Status, a.out.ago(c.Assignment.LastSync))
 	if c.Assignment.Error != "" {

@@ -7,7 +7,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // planSample is how many changes of one kind are listed unless -v.
@@ -78,7 +77,7 @@ var planOrder = []struct {
 }
 
 // show prints the plan.
-func (p *planView) show(preview *syncer.Preview) {
+func (p *planView) show(preview *tandem.Preview) {
 	if p.total == 0 {
 		p.out.printf("nothing to do: %s looked at, both sides agree\n", devices(preview.Run.Summary.Processed))
 		return

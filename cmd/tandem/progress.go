@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"tandem"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -26,8 +27,8 @@ type progress struct {
 
 func (o *output) newProgress() *progress { return &progress{out: o, told: o.clock()} }
 
-// report is the syncer.Report.
-func (p *progress) report(now syncer.Progress) {
+// report is the tandem.Report.
+func (p *progress) report(now tandem.Progress) {
 	p.runID = now.RunID
 	switch {
 	case p.out.json:
@@ -39,7 +40,7 @@ func (p *progress) report(now syncer.Progress) {
 }
 
 // draw moves the bar; each phase has its own.
-func (p *progress) draw(now syncer.Progress) {
+func (p *progress) draw(now tandem.Progress) {
 	total := now.Total
 	if total == 0 {
 		total = -1
@@ -61,7 +62,7 @@ func (p *progress) draw(now syncer.Progress) {
 }
 
 // describe names the phase, with its rate once there is one.
-func (p *progress) describe(now syncer.Progress) string {
+func (p *progress) describe(now tandem.Progress) string {
 	text := fmt.Sprintf("%-14s", now.Phase)
 	if strings.HasPrefix(now.Phase, waiting) {
 		text += " " + untilDead
@@ -73,7 +74,7 @@ func (p *progress) describe(now syncer.Progress) string {
 }
 
 // rate is how many devices a second the phase does; 0 in its first second.
-func (p *progress) rate(now syncer.Progress) float64 {
+func (p *progress) rate(now tandem.Progress) float64 {
 	if seconds := p.out.clock().Sub(p.began).Seconds(); seconds >= 1 {
 		return float64(now.Done) / seconds
 	}
@@ -87,7 +88,7 @@ const waiting = "waiting"
 var untilDead = "(at most " + duration(syncer.DefaultLeaseTTL) + " if its process died)"
 
 // line writes a line every few seconds.
-func (p *progress) line(now syncer.Progress) {
+func (p *progress) line(now tandem.Progress) {
 	at := p.out.clock()
 	if now.Phase != p.phase {
 		p.phase, p.began = now.Phase, at

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"tandem"
-	"tandem/syncer"
 )
 
 // RemoteCmd is `tandem remote`.
@@ -81,7 +80,7 @@ func (c *RemoteImportCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return s.runToEnd(ctx, org, &v, func(syncer.Report) (tandem.Run, error) {
+		return s.runToEnd(ctx, org, &v, func(tandem.Report) (tandem.Run, error) {
 			return s.registry.ImportRemote(ctx, s.actor, org.ID, v.ID, c.IDs)
 		})
 	})

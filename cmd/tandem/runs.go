@@ -360,7 +360,7 @@ func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
 			return s.engine.Approve(ctx, org.ID, run.ID, s.actor.By(), report)
 		})
 	})
@@ -462,7 +462,7 @@ func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
 			return s.engine.Revert(ctx, org.ID, run.ID, s.actor.By(), report)
 		})
 	})

@@ -73,7 +73,7 @@ func (c *SyncCmd) Run(ctx context.Context, a *app) error {
 		if err := c.approve(ctx, s, org, &service, req); err != nil {
 			return err
 		}
-		return s.runToEnd(ctx, org, &service, func(report syncer.Report) (tandem.Run, error) {
+		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
 			return s.engine.Run(ctx, org.ID, req, report)
 		})
 	})
@@ -91,9 +91,9 @@ func (c *SyncCmd) target(ctx context.Context, s *session, org tandem.Organizatio
 	return s.registry.Service(ctx, s.actor, org.ID, plan.ServiceID)
 }
 
-func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service) (syncer.Request, error) {
-	req := syncer.Request{ServiceID: service.ID, Operation: tandem.Operation(c.Operation), Trigger: tandem.ByHand, Force: c.Force,
-		CreateMissing: syncer.Missing(c.CreateMissing), PlanID: c.Plan, CreatedBy: s.actor.By()}
+func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service) (tandem.RunRequest, error) {
+	req := tandem.RunRequest{ServiceID: service.ID, Operation: tandem.Operation(c.Operation), Trigger: tandem.ByHand, Force: c.Force,
+		CreateMissing: tandem.Missing(c.CreateMissing), PlanID: c.Plan, CreatedBy: s.actor.By()}
 	if c.Plan != "" {
 		plan, err := s.store.Plan(ctx, org.ID, c.Plan)
 		if err != nil {
@@ -117,7 +117,7 @@ func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organizati
 }
 
 // dryRun shows the plan, and stores it when asked (S27).
-func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req syncer.Request) error {
+func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
 	view, changes := newPlanView(s.app), []tandem.Change{}
 	each := view.add
 	if s.out.json {
@@ -147,7 +147,7 @@ func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organizatio
 
 // approve shows what force, a service's first run or changed settings would do, and asks (S11, S28).
 // Where nobody can be asked, starting the run is the approval; force needs --yes there, and shows its plan all the same.
-func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req syncer.Request) error {
+func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
 	const overwrite = "overwrite every difference with --force"
 	switch {
 	case c.Plan != "":
@@ -192,7 +192,7 @@ func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organizati
 }
 
 // runToEnd watches a run, reports it and gives its exit code.
-func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service *tandem.Service, do func(syncer.Report) (tandem.Run, error)) error {
+func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service *tandem.Service, do func(tandem.Report) (tandem.Run, error)) error {
 	watch := s.out.newProgress()
 	run, err := do(watch.report)
 	watch.end()
