@@ -55,6 +55,7 @@ var home = map[string]string{
 	"github.com/schollz/progressbar":  "cmd/tandem",
 	"github.com/jedib0t/go-pretty":    "cmd/tandem",
 	"github.com/getkin/kin-openapi":   "golioth",
+	"go.yaml.in/yaml":                 "golioth/simulator",
 	"github.com/riverqueue/river":     "jobs",
 	"github.com/danielgtaylor/huma":   "api",
 	"github.com/alexedwards/scs":      "api",

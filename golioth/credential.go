@@ -70,7 +70,7 @@ func (c *Client) CreateCredential(ctx context.Context, device string, n NewCrede
 	if err != nil {
 		return Credential{}, err
 	}
-	k := &call{op: op, thing: device, method: http.MethodPost, path: c.under("devices", device, "credentials"), body: body, write: true}
+	k := &call{op: op, thing: device, method: http.MethodPost, path: c.under("devices", device, "credentials"), body: body, write: true, private: n.PreSharedKey}
 	raw, err := c.data(ctx, k)
 	if err != nil {
 		return Credential{}, err

@@ -82,7 +82,9 @@ func has(message string, fragments ...string) bool {
 // refusal maps a reply that is no success to an error.
 func (c *Client) refusal(k *call, r *reply) *tandem.Error {
 	code, message, known := decodeError(r.text)
-	message = c.clean(message)
+	if message = c.clean(message); k.private.tells(message) {
+		message = ""
+	}
 	said := func(otherwise string) string {
 		if message == "" {
 			return otherwise

@@ -27,6 +27,7 @@ type call struct {
 	write   bool   // sent once, never again
 	subject subject
 	timeout time.Duration // 0 means the client's
+	private Secret        // in the body; a refusal that shows some of it is not quoted
 	// parse takes in a reply of status 200 to 299 where it was fetched; nil for a write, whose reply is taken in
 	// after it. It runs again when a read is, and must then start afresh.
 	parse func(*reply) error

@@ -60,6 +60,8 @@ func Run(t *testing.T, target Target) {
 	t.Run("state", s.state)
 	t.Run("stream", s.stream)
 	t.Run("credentials", s.credentials)
+	t.Run("secrets", s.secrets)
+	t.Run("pipelines", s.pipelines)
 }
 
 func newClient(t *testing.T, target Target) *golioth.Client {
@@ -165,6 +167,7 @@ func (s *suite) makeEntity(t *testing.T, ctx context.Context, kind tandem.Entity
 func (s *suite) sweep(t *testing.T) {
 	ctx, cancel := after()
 	defer cancel()
+	s.sweepPipelines(t, ctx)
 	for page, err := range s.client.Devices(ctx, tandem.RemoteListing{Term: s.prefix}) {
 		if err != nil {
 			t.Errorf("clean up: %v", err)

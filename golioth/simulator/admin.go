@@ -24,6 +24,12 @@ import (
 //	PATCH  /simulator/devices    {"project":"P", which, what}: which is "ids":[…], "names":[…] or, for all,
 //	                             "every":N (each N-th, default 1) and "limit":N; what is "edit" (the body of
 //	                             the API's PATCH), "state":{path:value}, "report":true, "delete":true
+//	POST   /simulator/messages   {"project":"P", which, "path":"/sensor","content_type":…,"body":JSON or "base64":…,
+//	                             "repeat":N}: the devices send it, through the project's pipelines
+//	GET    /simulator/deliveries Deliveries; DELETE begins anew
+//	PUT    /simulator/events     {"project":"P","url":…,"secret":…,"scheme":…,"header":…,"types":[…]}: where device
+//	                             events go; DELETE ends them, ?project=P
+//	POST   /simulator/events     {"project":"P", which, "type":"device.offline","data":{…}}: one about each device
 //	POST   /simulator/swap       {"project":"P"}: another project takes its place
 //	POST   /simulator/reset      everything as it was at the start
 //
@@ -98,7 +104,11 @@ func (s *Server) admin(r *http.Request) (any, error) {
 		return nil
 	}
 	var b bulk
-	switch route := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/simulator"); route {
+	route := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/simulator")
+	if answer, ok, err := s.adminDelivery(route, r, read); ok {
+		return answer, err
+	}
+	switch route {
 	case "GET /faults":
 		return s.faultTexts(), nil
 	case "DELETE /faults":
@@ -142,7 +152,7 @@ func (s *Server) admin(r *http.Request) (any, error) {
 		return changed(len(s.options.Projects)), nil
 	}
 	return nil, tandem.Errorf(tandem.NotFound, op, r.URL.Path, "there is no such admin endpoint").
-		WithHint("there are faults, requests, devices, swap and reset")
+		WithHint("there are faults, requests, devices, messages, deliveries, events, swap and reset")
 }
 
 func changed(n int) map[string]int { return map[string]int{"changed": n} }

@@ -59,11 +59,31 @@ func (x *chaos) strike(method, below, whole string, now time.Time) []Fault {
 	defer x.mu.Unlock()
 	var strikes []Fault
 	for _, a := range x.armed {
-		if a.matches(method, below, whole) && a.strikes(now) {
+		if !a.delivers() && a.matches(method, below, whole) && a.strikes(now) {
 			strikes = append(strikes, a.Fault)
 		}
 	}
 	return strikes
+}
+
+// strikeDelivery gives the faults that strike this delivery.
+func (x *chaos) strikeDelivery(path string, now time.Time) []Fault {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var strikes []Fault
+	for _, a := range x.armed {
+		if a.delivers() && (a.Path == "" || pathMatches(a.Path, path)) && a.strikes(now) {
+			strikes = append(strikes, a.Fault)
+		}
+	}
+	return strikes
+}
+
+// draw draws how long a fault takes.
+func (x *chaos) draw(l Latency) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return l.draw(x.pick)
 }
 
 func (a *armed) strikes(now time.Time) bool {
@@ -92,10 +112,7 @@ func (c *call) before() (*reply, error) {
 	for _, f := range c.strikes {
 		switch f.Kind {
 		case SlowFault:
-			c.server.chaos.mu.Lock()
-			wait := f.Latency.draw(c.server.chaos.pick)
-			c.server.chaos.mu.Unlock()
-			if c.wait(wait) != nil {
+			if c.wait(c.server.chaos.draw(f.Latency)) != nil {
 				return nil, errReset
 			}
 		case HangFault:

@@ -25,6 +25,10 @@ type Command struct {
 	Latency           string   `help:"Wait before each answer: 50ms, 80ms±20ms or p50=40ms,p99=400ms." default:"0s" env:"TANDEM_SIMULATOR_LATENCY"`
 	RequestsPerMinute int      `help:"Refuse more with 429; 0 for no limit." default:"0" env:"TANDEM_SIMULATOR_REQUESTS_PER_MINUTE"`
 	LiveRate          float64  `help:"Devices of each project that report in a second." default:"0" env:"TANDEM_SIMULATOR_LIVE_RATE"`
+	ReportType        string   `help:"Content type of these reports: application/json or application/cbor." default:"application/json" env:"TANDEM_SIMULATOR_REPORT_TYPE"`
+	EventsURL         string   `name:"events-url" help:"Send device events of each project here." env:"TANDEM_SIMULATOR_EVENTS_URL" placeholder:"URL"`
+	EventsSecret      string   `name:"events-secret" help:"Secret to sign the events with." env:"TANDEM_SIMULATOR_EVENTS_SECRET" placeholder:"SECRET"`
+	EventsScheme      string   `name:"events-scheme" help:"How they are signed: signature, prefixed, standard or header." default:"signature" env:"TANDEM_SIMULATOR_EVENTS_SCHEME"`
 	Fault             []string `help:"What goes wrong, such as '503:GET /devices:every=7,count=3'; may be repeated. 'tandem simulator --explain' lists the kinds." sep:"none" placeholder:"KIND:METHOD PATH:KEY=VALUE"`
 	Unknown           []string `help:"A switch for what nobody knows of the real service, such as state-write=replace; may be repeated." placeholder:"NAME=VALUE"`
 	AdminKey          string   `help:"Key that /simulator/ then wants in X-Simulator-Key." env:"TANDEM_SIMULATOR_ADMIN_KEY"`
@@ -63,13 +67,18 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	return Serve(ctx, server, listener)
 }
 
-// Serve serves a server on a listener until ctx ends, then lets the calls in flight finish.
+// Serve serves a server on a listener until ctx ends, then lets the calls in flight finish. Meanwhile the devices
+// live, also when nobody asks for them; deliveries that are on their way at the end are called off.
 func Serve(ctx context.Context, server *Server, listener net.Listener) error {
 	// Calls that hang or drip must not hold up the end.
 	calls, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	h := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return calls }}
+	defer server.Close()
+	lived := make(chan struct{})
+	go func() { server.Live(calls); close(lived) }()
+	defer func() { release(); <-lived }()
 	done := make(chan error, 1)
 	go func() { done <- h.Serve(listener) }()
 	select {
@@ -94,7 +103,8 @@ func Serve(ctx context.Context, server *Server, listener net.Listener) error {
 }
 
 func (c *Command) options(out io.Writer) (Options, error) {
-	options := Options{Seed: c.Seed, RequestsPerMinute: c.RequestsPerMinute, LivePerSecond: c.LiveRate, AdminKey: c.AdminKey}
+	options := Options{Seed: c.Seed, RequestsPerMinute: c.RequestsPerMinute, LivePerSecond: c.LiveRate, AdminKey: c.AdminKey,
+		ReportType: c.ReportType, Events: Events{URL: c.EventsURL, Secret: c.EventsSecret, Scheme: c.EventsScheme}}
 	var err error
 	if options.Latency, err = ParseLatency(c.Latency); err != nil {
 		return options, err
@@ -182,8 +192,13 @@ func explain(out io.Writer) error {
 		{string(CreatedFault), "a device is created first"},
 		{string(AutoFault), "a device with a certificate appears first"},
 		{string(SwapFault), "another project takes this one's place"},
+		{string(LostFault), "a delivery to a webhook is never sent"},
+		{string(DoubleFault), "it is sent twice"},
+		{string(LateFault), "it is sent later; time=200ms or time=80ms±20ms or p50=40ms,p99=400ms"},
+		{string(WrongSecretFault), "it comes with another secret"},
+		{string(CorruptFault), "its body is spoiled after it was signed"},
 	} {
-		fmt.Fprintf(&b, "  %-15s %s\n", line[0], line[1])
+		fmt.Fprintf(&b, "  %-16s %s\n", line[0], line[1])
 	}
 	b.WriteString("\nEvery fault: after=N calls to let pass, every=N, count=N at most, rate=0.05, for=30s\n\nSwitches, the default first:\n\n")
 	for _, name := range UnknownNames() {

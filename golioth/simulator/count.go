@@ -16,7 +16,7 @@ type Requests struct {
 	PeakPerMinute int            `json:"peak_per_minute"` // most within any 60 seconds, by whole seconds of the clock
 	MaxInFlight   int            `json:"max_in_flight"`   // most at once
 	Bytes         int64          `json:"bytes"`           // of reply bodies
-	Faults        map[string]int `json:"faults"`          // strikes, by the fault's text
+	Faults        map[string]int `json:"faults"`          // strikes, those at deliveries too, by the fault's text
 }
 
 // counter counts requests. The zero value is ready.
@@ -76,6 +76,9 @@ func (c *counter) limited() {
 func (c *counter) struck(fault string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.counts.Faults == nil { // no call came yet
+		c.counts.ByRoute, c.counts.ByStatus, c.counts.Faults = map[string]int{}, map[int]int{}, map[string]int{}
+	}
 	c.counts.Faults[fault]++
 }
 

@@ -34,8 +34,21 @@ const (
 	SwapFault        Kind = "project-swap"   // another project takes this one's place: other creation time, other devices
 )
 
+// The kinds that strike deliveries to webhooks instead of calls. Their path is that of the message, /sensor, or
+// the event's type, /device.updated; they have no method.
+const (
+	LostFault        Kind = "lost-delivery"    // it is never sent
+	DoubleFault      Kind = "double-delivery"  // it is sent twice
+	LateFault        Kind = "late-delivery"    // it is sent later, so that others overtake it: time, or p50 and p99
+	WrongSecretFault Kind = "wrong-secret"     // it comes with another secret, or is signed with one
+	CorruptFault     Kind = "corrupt-delivery" // its body is another than the one that was signed, and not JSON
+)
+
+var deliveryKinds = []Kind{LostFault, DoubleFault, LateFault, WrongSecretFault, CorruptFault}
+
 var kinds = []Kind{SlowFault, HangFault, ResetBeforeFault, ResetAfterFault, TruncateFault, MalformedFault, BadDeviceFault,
-	DripFault, StaleFault, HTMLFault, ContentTypeFault, EmptyFault, DeletedFault, CreatedFault, AutoFault, SwapFault}
+	DripFault, StaleFault, HTMLFault, ContentTypeFault, EmptyFault, DeletedFault, CreatedFault, AutoFault, SwapFault,
+	LostFault, DoubleFault, LateFault, WrongSecretFault, CorruptFault}
 
 // Fault is one thing that goes wrong, and when. The zero value of a key means that it is not set.
 // Of the calls that Method and Path choose, the first After pass; of the rest each Every-th (default
@@ -51,7 +64,7 @@ type Fault struct {
 	Rate  float64       // rate: probability, 0 < rate ≤ 1, drawn from the seed
 	For   time.Duration // for: how long since it was set
 
-	Latency    Latency       // time, or p50 and p99: for latency
+	Latency    Latency       // time, or p50 and p99: for latency and late-delivery
 	Code       int           // code: HTTP status for html and empty
 	RetryAfter time.Duration // retry-after: for a status; whole seconds on the wire
 	Date       bool          // form=date: Retry-After as a date
@@ -89,8 +102,11 @@ func ParseFault(text string) (Fault, error) {
 			return f, badFault(text, "%w", err)
 		}
 	}
-	if f.Kind == SlowFault && f.Latency == (Latency{}) {
-		return f, badFault(text, "a latency fault has no time").WithHint("add time=200ms, or p50=40ms,p99=400ms")
+	if f.Method != "" && f.delivers() {
+		return f, badFault(text, "a delivery has no method").WithHint("write for example %s:/sensor:rate=0.1", f.Kind)
+	}
+	if (f.Kind == SlowFault || f.Kind == LateFault) && f.Latency == (Latency{}) {
+		return f, badFault(text, "a %s fault has no time", f.Kind).WithHint("add time=200ms, or p50=40ms,p99=400ms")
 	}
 	if (f.Latency.P50 > 0) != (f.Latency.P99 > 0) || f.Latency.P99 < f.Latency.P50 {
 		return f, badFault(text, "p50 and p99 go together, p99 the larger")
@@ -224,6 +240,9 @@ func (f Fault) String() string {
 	}
 	return text
 }
+
+// delivers reports whether the fault is about deliveries.
+func (f *Fault) delivers() bool { return slices.Contains(deliveryKinds, f.Kind) }
 
 // matches reports whether the fault is about a call: its path below the project, and whole.
 func (f *Fault) matches(method, below, whole string) bool {

@@ -35,13 +35,14 @@ func (s *Server) newProject(options Project, seed uint64) *project {
 		before: map[objectID]past{}, beforeState: map[objectID]past{},
 		tags: newEntities(tandem.TagEntity), blueprints: newEntities(tandem.BlueprintEntity), cohorts: newEntities(tandem.CohortEntity),
 		inCohort: map[string]int{}, credentials: map[objectID][]credential{}, identities: map[string]objectID{},
-		selections: map[string]selection{}, queries: map[string][]row{}, cacheLeft: s.options.PageCache, lived: s.clock()}
+		selections: map[string]selection{}, queries: map[string][]row{}, cacheLeft: s.options.PageCache, lived: s.clock(), events: s.options.Events}
 	var maker [8]byte
 	binary.BigEndian.PutUint64(maker[:], seed)
 	copy(p.maker[:], maker[:5])
 	p.counter = uint32(p.random.IntN(1 << 23))
 	if !options.Bare {
 		p.furnish()
+		p.pipe()
 	}
 	p.populate(options.Devices)
 	return p

@@ -237,6 +237,7 @@ func (s *Server) DeleteDevice(projectID, id string) error {
 type Activity struct {
 	At       time.Time // zero for now
 	Online   bool      // it set up a new session
+	Offline  bool      // it went away: nothing is reported, and only an event tells
 	Package  string    // with Version: what this package runs, "" for main
 	Version  string
 	Battery  *int // percent, into the state document
@@ -263,9 +264,14 @@ func (p *project) reported(d *device, what Activity) {
 	if at.IsZero() {
 		at = p.server.clock()
 	}
+	if what.Offline {
+		p.tellStatus(d, false, at)
+		return
+	}
 	d.lastReport = at.Truncate(time.Millisecond).UnixNano()
 	if what.Online {
 		d.online = d.lastReport
+		p.tellStatus(d, true, at)
 	}
 	if what.Version != "" {
 		name := what.Package
@@ -287,6 +293,7 @@ func (p *project) reported(d *device, what Activity) {
 		p.setState(d, stateWith(p.state(d), []string{"location"}, map[string]any{"lat": decimal(l.Latitude, -1), "lon": decimal(l.Longitude, -1), "accuracy": decimal(l.Accuracy, -1)}, false))
 	}
 	p.touch(d)
+	p.reportOf(d, at)
 }
 
 // State gives a value of a device's state document, nil when it is not there. Path "" is the root.

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -43,6 +44,30 @@ func (p *project) live(now time.Time) {
 	}
 }
 
+// lifeTick is how often Live looks.
+const lifeTick = 10 * time.Millisecond
+
+// Live plays what the devices do as it happens, until ctx ends, so that their reports go out without anybody looking.
+func (s *Server) Live(ctx context.Context) {
+	if s.options.LivePerSecond <= 0 {
+		return
+	}
+	tick := time.NewTicker(lifeTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, id := range s.ProjectIDs() {
+			p := s.project(id)
+			p.lock(s.clock())
+			p.mu.Unlock()
+		}
+	}
+}
+
 // act is one thing that a device does at an instant.
 func (p *project) act(d *device, at time.Time) {
 	nanos := max(at.Truncate(time.Millisecond).UnixNano(), d.lastReport)
@@ -50,13 +75,16 @@ func (p *project) act(d *device, at time.Time) {
 	switch p.random.IntN(20) {
 	case 0, 1:
 		d.online = nanos
+		p.tellStatus(d, true, at)
 	case 2:
 		d.online = nanos
+		p.tellStatus(d, true, at)
 		p.updateFirmware(d, at)
 	case 3, 4, 5, 6:
 		p.drain(d)
 	}
 	p.touch(d)
+	p.reportOf(d, at)
 }
 
 // updateFirmware moves the main package to the next version, or reports what it runs.

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
 	"io/fs"
@@ -231,6 +232,8 @@ func (x *tester) tell() {
 		x.t.Error("PUT on a release keeps the device tags; the real one loses them")
 	}
 
+	x.tellPipelines(o, id)
+
 	x.ok("DELETE", p+"/releases/"+release, "")
 	x.ok("DELETE", o+"/cohorts/ring-0", "")
 	x.ok("DELETE", p+"/artifacts/"+artifact.id(), "")
@@ -238,4 +241,45 @@ func (x *tester) tell() {
 	x.ok("DELETE", p+"/tags/"+tag, "")
 	x.ok("DELETE", p+"/blueprints/"+blueprint, "")
 	x.ok("DELETE", p+"/devices/"+id, "")
+}
+
+// tellPipelines tells of a pipeline whose secret goes missing, and of a message that none takes.
+func (x *tester) tellPipelines(o, device string) {
+	encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	x.ok("POST", o+"/secrets", `{"name":"HOOK","secret":"v4lue","type":"PIPELINE"}`)
+	for _, path := range []string{"/secrets", "/secrets/hook", "/secrets/HOOK?type=PIPELINE"} {
+		if a := x.ok("GET", o+path, ""); strings.Contains(a.text, "v4lue") {
+			x.t.Errorf("%s gives the secret away: %s", path, a.text)
+		}
+	}
+	x.call("POST", o+"/secrets", `{"name":"hook","secret":"other"}`).want(x.t, 409, `"code":6`, "already being used")
+	x.call("POST", o+"/secrets", `{"name":"1st","secret":"other"}`).want(x.t, 400, `"code":3`)
+	x.call("POST", o+"/secrets", `{"name":"NONE","secret":""}`).want(x.t, 400, `"code":3`)
+
+	const text = "filter: {path: /hook}\nsteps: [{destination: {type: webhook, parameters: {url: 'http://127.0.0.1:1/', headers: {a: $HOOK}}}}]"
+	made := x.ok("POST", o+"/pipelines", `{"name":"hook","enabled":true,"pipeline":"`+encoded(text)+`"}`)
+	id := made.data()["pipelineId"].(string)
+	made.want(x.t, 200, `"pipeline":"`+encoded(text)+`"`, `"enabled":true`)
+	x.ok("GET", o+"/pipelines/"+id, "").want(x.t, 200, encoded(text))
+	if list := x.ok("GET", o+"/pipelines", ""); strings.Contains(list.text, "pipeline\"") || !strings.Contains(list.text, id) {
+		x.t.Errorf("the list is %s", list.text)
+	}
+	x.call("POST", o+"/pipelines", `{"name":"hook","pipeline":"`+encoded(text)+`"}`).want(x.t, 409, `"code":6`)
+	x.call("POST", o+"/pipelines", `{"name":"bad","pipeline":"`+encoded("steps: [}")+`"}`).want(x.t, 400, `"code":3`, "invalid pipeline")
+	x.call("POST", o+"/pipelines", `{"name":"bad","pipeline":"%%"}`).want(x.t, 400, `"code":3`)
+	x.ok("DELETE", o+"/secrets/hook", "")
+	x.call("DELETE", o+"/secrets/hook", "").want(x.t, 404, `"code":5`)
+	x.call("GET", o+"/secrets/hook", "").want(x.t, 404, `"code":5`)
+
+	for _, path := range []string{"/hook", "/elsewhere"} {
+		if err := x.server.Send("demo", device, path, "text/plain", []byte("hi")); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	x.ok("GET", o+"/pipelines/"+id+"/errors?limit=5&start=2020-01-01T00:00:00Z", "").want(x.t, 200, `"step":0`, "secret HOOK not found", `"source":"webhook"`)
+	x.ok("GET", o+"/pipelines/errors", "").want(x.t, 200, `{"errors":[{"errors":1,"id":"`+id+`"}]}`)
+	x.ok("GET", o+"/pipeline-unmatched", "").want(x.t, 200, `"path":"/elsewhere"`, `"contentType":"text/plain"`)
+	x.ok("PUT", o+"/pipelines/"+id, `{"name":"hook-2","enabled":false,"pipeline":"`+encoded(text)+`"}`).want(x.t, 200, `"name":"hook-2"`, `"enabled":false`)
+	x.ok("DELETE", o+"/pipelines/"+id, "").want(x.t, 200, "{}")
+	x.call("GET", o+"/pipelines/"+id, "").want(x.t, 404, `"code":5`)
 }

@@ -111,6 +111,12 @@ type project struct {
 	releases    []*release
 	rows        []row // of the stream, beside the one that each device's last report makes
 
+	secrets   []*secret
+	pipelines []*pipeline // in the order of their creation
+	piped     int         // pipelines ever made
+	journal   journal
+	events    Events
+
 	generation uint64 // moves with any edit; guards selections
 	moves      uint64 // moves with any activity; with generation, guards queries
 	selections map[string]selection
@@ -160,6 +166,7 @@ func (p *project) create(from draft) (*device, error) {
 	d.id = p.mintID(now)
 	p.remember(p.before, d.id, nil)
 	p.insert(d)
+	p.tellDevice(CreatedEvent, d)
 	return d, nil
 }
 
@@ -258,6 +265,7 @@ func (p *project) change(d *device, next device) {
 	*d = next
 	p.index(d)
 	p.generation++
+	p.tellDevice(UpdatedEvent, d)
 }
 
 // touch marks a device as moved by activity: rendered anew, updatedAt as it was.
@@ -283,6 +291,7 @@ func (p *project) remove(d *device) {
 	delete(p.credentials, d.id)
 	p.rows = slices.DeleteFunc(p.rows, func(r row) bool { return r.device == d.id })
 	p.generation++
+	p.tell(DeletedEvent, d, p.server.clock(), map[string]string{"name": d.name})
 }
 
 // remember keeps a device as it is, for stale reads. Of the oldest versions a few thousand are enough.

@@ -1,8 +1,10 @@
 package simulator
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -55,9 +57,17 @@ var routes = makeRoutes(map[string]map[string]handler{
 	underOrg + "/cohorts/{cohort}/deployments":              {"GET": listDeployments, "POST": createDeployment},
 	underOrg + "/cohorts/{cohort}/deployments/{deployment}": {"GET": getDeployment},
 
-	"/v1/artifacts":                  {"POST": createArtifact},
-	under + "/artifacts":             {"GET": listArtifacts},
-	under + "/artifacts/{artifact}":  {"GET": getArtifact, "PUT": getArtifact, "PATCH": getArtifact, "DELETE": deleteArtifact},
+	"/v1/artifacts":                           {"POST": createArtifact},
+	under + "/artifacts":                      {"GET": listArtifacts},
+	under + "/artifacts/{artifact}":           {"GET": getArtifact, "PUT": getArtifact, "PATCH": getArtifact, "DELETE": deleteArtifact},
+	underOrg + "/pipelines":                   {"GET": listPipelines, "POST": createPipeline},
+	underOrg + "/pipelines/errors":            {"GET": countPipelineErrors},
+	underOrg + "/pipelines/{pipeline}":        {"GET": getPipeline, "PUT": updatePipeline, "DELETE": deletePipeline},
+	underOrg + "/pipelines/{pipeline}/errors": {"GET": listPipelineErrors},
+	underOrg + "/pipeline-unmatched":          {"GET": listUnmatched},
+	underOrg + "/secrets":                     {"GET": listSecrets, "POST": createSecret},
+	underOrg + "/secrets/{secret}":            {"GET": getSecret, "DELETE": deleteSecret},
+
 	underOrg + "/packages":           {"GET": listPackages, "POST": createPackage},
 	underOrg + "/packages/{package}": {"GET": getPackage, "PUT": updatePackage, "DELETE": deletePackage},
 	under + "/releases":              {"GET": listReleases, "POST": createRelease},
@@ -69,8 +79,14 @@ func makeRoutes(table map[string]map[string]handler) []route {
 	for pattern, methods := range table {
 		list = append(list, route{pattern, strings.Split(pattern[1:], "/"), methods})
 	}
+	// A name stands before a variable in its place: /pipelines/errors is no pipeline.
+	slices.SortFunc(list, func(a, b route) int {
+		return cmp.Or(cmp.Compare(a.variables(), b.variables()), cmp.Compare(a.pattern, b.pattern))
+	})
 	return list
 }
+
+func (r *route) variables() int { return strings.Count(r.pattern, "{") }
 
 // find gives the route of an escaped path with its variables, nil when there is none.
 // Segments are unescaped one by one: a %2F is part of a name, not a border.

@@ -23,17 +23,20 @@ import (
 // to the key "demo-key", at once.
 type Options struct {
 	Projects          []Project
-	Seed              uint64       // makes fleets, faults and life; the same seed, the same world
-	Latency           Latency      // of every call
-	RequestsPerMinute int          // more are refused with 429; 0 for no limit. Each project key shares it
-	LivePerSecond     float64      // devices that report in a second, over each project
-	Clock             tandem.Clock // nil for the machine's
-	Unknowns          Unknowns     // what nobody knows of the real service
-	Faults            []Fault      // what goes wrong from the start
-	AdminKey          string       // when set, /simulator/ wants it in X-Simulator-Key
-	Log               *slog.Logger // a line for each call, without keys and bodies; nil for none
-	PageCache         int64        // bytes of rendered devices kept; 0 for 256 MiB
-	Founded           time.Time    // when the projects were made; zero for a fixed day in 2024
+	Seed              uint64            // makes fleets, faults and life; the same seed, the same world
+	Latency           Latency           // of every call
+	RequestsPerMinute int               // more are refused with 429; 0 for no limit. Each project key shares it
+	LivePerSecond     float64           // devices that report in a second, over each project
+	Clock             tandem.Clock      // nil for the machine's
+	Unknowns          Unknowns          // what nobody knows of the real service
+	Faults            []Fault           // what goes wrong from the start
+	AdminKey          string            // when set, /simulator/ wants it in X-Simulator-Key
+	Log               *slog.Logger      // a line for each call, without keys and bodies; nil for none
+	PageCache         int64             // bytes of rendered devices kept; 0 for 256 MiB
+	Events            Events            // where the device events of every project go; see Events
+	ReportType        string            // content type of the devices' own reports; "" for application/json, or application/cbor
+	DeliveryTransport http.RoundTripper // carries the deliveries to webhooks; nil for a pool of the server's own
+	Founded           time.Time         // when the projects were made; zero for a fixed day in 2024
 }
 
 // Project is one project with its fleet.
@@ -55,6 +58,7 @@ type Server struct {
 	requests counter
 	limit    limiter
 	chaos    chaos
+	outbox   *outbox
 
 	mu       sync.Mutex // guards what follows
 	random   *rand.Rand // latency
@@ -100,12 +104,23 @@ func New(options Options) (*Server, error) {
 	}
 	s.options.Founded = cmp.Or(options.Founded, founded)
 	s.options.PageCache = cmp.Or(options.PageCache, defaultCache)
+	s.options.ReportType = cmp.Or(options.ReportType, jsonType)
+	if s.options.ReportType != jsonType && s.options.ReportType != cborType {
+		return nil, tandem.Errorf(tandem.Invalid, op, options.ReportType, "devices do not report in this content type").
+			WithHint("use %s or %s", jsonType, cborType)
+	}
+	if s.options.Events, err = options.Events.checked(); err != nil {
+		return nil, err
+	}
+	s.outbox = newOutbox(s, options.DeliveryTransport)
 	s.Reset()
 	return s, nil
 }
 
-// Reset puts everything back as New made it: fleets, faults, counts, limits.
+// Reset puts everything back as New made it: fleets, pipelines, faults, counts, limits. Deliveries on their way are called off.
 func (s *Server) Reset() {
+	s.outbox.stop()
+	s.outbox.forget()
 	projects := map[string]*project{}
 	for _, p := range s.options.Projects {
 		projects[p.ID] = s.newProject(p, s.options.Seed)

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 
 // Unknowns are the behaviours of the real service that no source settles, each a switch.
 // The zero value of each field means its default, which is the first value named.
-// A client must work under every combination. Of API.md §18, webhook retries, setting values, partial
-// pipeline PUTs and RPC timeouts have no switch: those endpoints are not served.
+// A client must work under every combination. Of API.md §18, setting values and RPC timeouts have no switch:
+// those endpoints are not served.
 type Unknowns struct {
 	PutOmitted       string        // put-omitted: clear | keep; what PUT does to device fields left out
 	PutEnabled       string        // put-enabled: keep | disable; what PUT does when "enabled" is left out
@@ -30,6 +31,17 @@ type Unknowns struct {
 	TagCharset       string        // tag-charset: strict | loose; lower-case letters, digits and - only, or anything
 	ByTag            string        // by-tag: both | id | name; what devicesByTag/{tag} takes
 	EmptyPatch       string        // empty-patch: touch | ignore; whether a PATCH that changes nothing moves updatedAt
+	PipelinePut      string        // pipeline-put: keep | clear; what PUT does to pipeline fields left out
+	PipelineName     string        // pipeline-name: unique | free
+	PipelineCheck    string        // pipeline-check: strict | loose; whether YAML that cannot work is refused when it is given
+	PipelineSecret   string        // pipeline-secret: late | early; when a secret that is not there is found missing: as a message comes, or as the pipeline is given
+	WebhookRetry     string        // webhook-retry: none | failures | always; repeat nothing, what was answered 5xx, 429 or not at all, or all that was no success
+	WebhookSuccess   string        // webhook-success: 2xx | 200; what counts as one
+	WebhookID        string        // webhook-id: omit | send; Ce-Id and Ce-Specversion
+	WebhookTime      string        // webhook-time: send | omit; Ce-Time
+	WebhookRoot      string        // webhook-root: /.s | /.s/; how Ce-Type ends for a message on the root path
+	WebhookTimeout   time.Duration // webhook-timeout: for a receiver's answer; default 10s
+	WebhookBackoff   time.Duration // webhook-backoff: before the first repetition, then twice as long each time; default 500ms
 	StreamWindow     time.Duration // stream-window: look-back of a stream query without one; default 4h
 	StateDelay       time.Duration // state-delay: how long a written state value still reads as before; default 0
 	StreamDelay      time.Duration // stream-delay: how long a new row stays invisible; default 0
@@ -60,12 +72,22 @@ func (u *Unknowns) choices() []choice {
 		{"tag-charset", &u.TagCharset, []string{"strict", "loose"}},
 		{"by-tag", &u.ByTag, []string{"both", "id", "name"}},
 		{"empty-patch", &u.EmptyPatch, []string{"touch", "ignore"}},
+		{"pipeline-put", &u.PipelinePut, []string{"keep", "clear"}},
+		{"pipeline-name", &u.PipelineName, []string{"unique", "free"}},
+		{"pipeline-check", &u.PipelineCheck, []string{"strict", "loose"}},
+		{"pipeline-secret", &u.PipelineSecret, []string{"late", "early"}},
+		{"webhook-retry", &u.WebhookRetry, []string{"none", "failures", "always"}},
+		{"webhook-success", &u.WebhookSuccess, []string{"2xx", "200"}},
+		{"webhook-id", &u.WebhookID, []string{"omit", "send"}},
+		{"webhook-time", &u.WebhookTime, []string{"send", "omit"}},
+		{"webhook-root", &u.WebhookRoot, []string{"/.s", "/.s/"}},
 	}
 }
 
 func (u *Unknowns) durations() map[string]*time.Duration {
 	return map[string]*time.Duration{
 		"stream-window": &u.StreamWindow, "state-delay": &u.StateDelay, "stream-delay": &u.StreamDelay,
+		"webhook-timeout": &u.WebhookTimeout, "webhook-backoff": &u.WebhookBackoff,
 	}
 }
 
@@ -103,7 +125,7 @@ func UnknownNames() []string {
 	for _, c := range u.choices() {
 		names = append(names, c.name+"="+strings.Join(c.values, "|"))
 	}
-	return append(names, "stream-window=DURATION", "state-delay=DURATION", "stream-delay=DURATION")
+	return append(names, "stream-window=DURATION", "state-delay=DURATION", "stream-delay=DURATION", "webhook-timeout=DURATION", "webhook-backoff=DURATION")
 }
 
 // withDefaults fills what is not set and refuses what is not a value.
@@ -119,5 +141,7 @@ func (u Unknowns) withDefaults() (Unknowns, error) {
 	if u.StreamWindow == 0 {
 		u.StreamWindow = 4 * time.Hour
 	}
+	u.WebhookTimeout = cmp.Or(u.WebhookTimeout, 10*time.Second)
+	u.WebhookBackoff = cmp.Or(u.WebhookBackoff, 500*time.Millisecond)
 	return u, nil
 }
