@@ -45,7 +45,7 @@ func (r *run) approves() bool {
 	if r.allow != nil {
 		return r.allow.plan.Reason == tandem.PlanApproval
 	}
-	return len(r.req.DeviceIDs) == 0 && r.req.CreateMissing == "" && !r.req.Force && r.req.Operation == tandem.Operation(r.service.Config.Direction)
+	return !r.req.Scoped() && r.req.CreateMissing == "" && !r.req.Force && r.req.Operation == tandem.Operation(r.service.Config.Direction)
 }
 
 // discardOlder drops the open plans that the one about to be made stands in for: a person decides on the newest.

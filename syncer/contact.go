@@ -73,7 +73,7 @@ func (r *run) lookAhead(ctx context.Context) error {
 		return err
 	}
 	r.anyConflicts, r.anyNotLinked = conflicts > 0, others > 0
-	if len(open) == 0 && len(r.req.DeviceIDs) == 0 && r.record.ID != "" && (r.req.Trigger == tandem.ByHand || Approved(&r.service)) {
+	if len(open) == 0 && !r.req.Scoped() && r.record.ID != "" && (r.req.Trigger == tandem.ByHand || Approved(&r.service)) {
 		r.ahead = r.startListing(ctx)
 	}
 	return nil

@@ -37,6 +37,7 @@ type run struct {
 	anyConflicts bool            // there were open conflicts when the run began
 	anyNotLinked bool            // there were not linked devices when the run began
 	ahead        *pages          // a listing begun while the project is still being identified
+	waits        bool            // the run was queued for any process: its row may have moved on meanwhile
 	frozen       map[string]bool // devices with a remote write that is not settled
 	ends         sync.Map        // by intent: when a settlement's write must have ended, by the monotonic clock
 	parkMu       sync.Mutex
@@ -58,18 +59,20 @@ type run struct {
 
 // Details is what a run tells about itself beside its counts (golioth_sync_log.details).
 type Details struct {
-	Phases       []Phase        `json:"phases,omitempty"`
-	Listing      *Proof         `json:"listing,omitempty"`
-	StateLeft    int            `json:"state_left_for_later,omitempty"` // devices whose state this run did not read (SYNC.md §2)
-	StateRead    int            `json:"state_read,omitempty"`
-	NotLinked    NotLinkedCount `json:"not_linked"`
-	Drift        int            `json:"drift,omitempty"` // newly recorded
-	Held         int            `json:"held,omitempty"`  // changes that a guard holds back
-	BlockedBy    string         `json:"blocked_by,omitempty"`
-	Warnings     []string       `json:"warnings,omitempty"`
-	WaitingUntil *time.Time     `json:"waiting_until,omitempty"` // of a queued run: when its process is taken for dead
-	Scope        []string       `json:"device_ids,omitempty"`
-	Create       tandem.Missing `json:"create_missing,omitempty"` // as the request said
+	Phases       []Phase            `json:"phases,omitempty"`
+	Listing      *Proof             `json:"listing,omitempty"`
+	StateLeft    int                `json:"state_left_for_later,omitempty"` // devices whose state this run did not read (SYNC.md §2)
+	StateRead    int                `json:"state_read,omitempty"`
+	NotLinked    NotLinkedCount     `json:"not_linked"`
+	Drift        int                `json:"drift,omitempty"` // newly recorded
+	Held         int                `json:"held,omitempty"`  // changes that a guard holds back
+	BlockedBy    string             `json:"blocked_by,omitempty"`
+	Warnings     []string           `json:"warnings,omitempty"`
+	WaitingUntil *time.Time         `json:"waiting_until,omitempty"` // of a queued run: when its process is taken for dead
+	Scope        []string           `json:"device_ids,omitempty"`
+	Request      *tandem.RunRequest `json:"request,omitempty"`        // of a queued run: what it was asked for
+	Offered      bool               `json:"offered,omitempty"`        // it waits for any process
+	Create       tandem.Missing     `json:"create_missing,omitempty"` // as the request said
 }
 
 // NotLinkedCount says how many devices a run met that are on one side only.
@@ -207,7 +210,7 @@ func (e *Engine) prepare(org string, service tandem.Service, req tandem.RunReque
 	if len(req.DeviceIDs) == 1 {
 		r.record.DeviceID = req.DeviceIDs[0]
 	}
-	r.details.Scope, r.details.Create = req.DeviceIDs, req.CreateMissing
+	r.details.Scope, r.details.Create = scope(&req), req.CreateMissing
 	r.settings()
 	return r
 }
@@ -267,7 +270,7 @@ func (r *run) perform(ctx context.Context) error {
 	}
 	w := newWork()
 	defer w.close()
-	if len(r.req.DeviceIDs) > 0 {
+	if r.req.Scoped() {
 		return r.performDevices(ctx, w)
 	}
 	listing, err := r.list(ctx, w)
@@ -306,6 +309,9 @@ func (r *run) perform(ctx context.Context) error {
 
 // performDevices is a run about some devices: no listing, each is read by itself.
 func (r *run) performDevices(ctx context.Context, w *work) error {
+	if err := r.meetNamed(ctx); err != nil {
+		return err
+	}
 	for _, id := range r.req.DeviceIDs {
 		if err := w.attend.add(task{DeviceID: id}); err != nil {
 			return err
@@ -362,7 +368,11 @@ func (r *run) finish(asked, held context.Context, err error) (tandem.Run, error)
 	if errors.Is(err, errWaits) {
 		err = nil
 	}
+	var next *tandem.Changes
 	switch {
+	case stopped && errors.Is(context.Cause(asked), ErrShutdown):
+		err = nil
+		s.Status, s.Error, next = tandem.RunInterrupted, "its process was stopped", &tandem.Changes{}
 	case stopped:
 		s.Status, s.Error, err = tandem.RunCanceled, "stopped at a batch border; run it again to go on", nil
 	case err != nil:
@@ -380,9 +390,14 @@ func (r *run) finish(asked, held context.Context, err error) (tandem.Run, error)
 		s.DurationMS = max(0, now.Sub(*s.StartedAt).Milliseconds())
 	}
 	r.mu.Unlock()
+	if next != nil && r.details.Request != nil {
+		if successor, err := r.e.successor(ctx, r.org, s, next); err == nil {
+			s.Error += "; run " + successor.ID + " goes on"
+		}
+	}
 	mark := tandem.ServiceMark{ServiceID: r.service.ID, LastRunID: &s.ID, LastRunAt: &now}
 	r.noteHealth(&mark, err)
-	putErr := r.putRecord(ctx, &mark)
+	putErr := r.putLast(ctx, &mark, next)
 	return r.record, errors.Join(err, putErr, r.lease.release(ctx))
 }
 
@@ -410,8 +425,13 @@ func (r *run) noteHealth(mark *tandem.ServiceMark, err error) {
 	}
 }
 
-// putRecord writes the run's row, fenced while the lease is held.
+// putRecord writes the run's row.
 func (r *run) putRecord(ctx context.Context, mark *tandem.ServiceMark) error {
+	return r.putLast(ctx, mark, nil)
+}
+
+// putLast writes the run's row, fenced while the lease is held, with what comes after the run.
+func (r *run) putLast(ctx context.Context, mark *tandem.ServiceMark, next *tandem.Changes) error {
 	r.mu.Lock()
 	b, err := json.Marshal(r.details)
 	r.record.Details = b
@@ -421,6 +441,12 @@ func (r *run) putRecord(ctx context.Context, mark *tandem.ServiceMark) error {
 		return err
 	}
 	c := &tandem.Changes{PutRuns: []tandem.Run{record}}
+	if record.Status.Ended() {
+		c.Along = ended(&record)
+	}
+	if next != nil {
+		c.PutRuns, c.Jobs = append(c.PutRuns, next.PutRuns...), append(c.Jobs, next.Jobs...)
+	}
 	if mark != nil {
 		c.PutServices = []tandem.ServiceMark{*mark}
 		c.Fence = r.lease.fence()

@@ -254,7 +254,7 @@ func (r *run) readDevice(ctx context.Context, l *tandem.Linked) (reading, error)
 		return reading{}, err
 	}
 	out := r.read(rd, r.now())
-	if r.state.metadata == "" || !(r.state.inListing || len(r.req.DeviceIDs) > 0 ||
+	if r.state.metadata == "" || !(r.state.inListing || r.req.Scoped() ||
 		!merge.Equal(asAny(l.Device.Metadata), asAny(l.Assignment.Base.Local.Metadata))) {
 		return out, nil
 	}

@@ -35,12 +35,20 @@ func (e *Engine) join(ctx context.Context, org string, service *tandem.Service, 
 	return tandem.Run{}, false, nil
 }
 
+// scope lists the devices that a request names, by either id.
+func scope(req *tandem.RunRequest) []string {
+	if len(req.ExternalIDs) == 0 {
+		return req.DeviceIDs
+	}
+	return slices.Concat(req.DeviceIDs, req.ExternalIDs)
+}
+
 func sameScope(q *tandem.Run, req *tandem.RunRequest) bool {
 	var d Details
 	if err := json.Unmarshal(q.Details, &d); err != nil {
 		return false
 	}
-	return slices.Equal(d.Scope, req.DeviceIDs) && d.Create == req.CreateMissing
+	return slices.Equal(d.Scope, scope(req)) && !d.Offered && d.Create == req.CreateMissing
 }
 
 // alive reports whether a queued run's process still waits.
@@ -123,7 +131,7 @@ func (e *Engine) writeTimeout() time.Duration {
 // queue stores the run as waiting for its turn.
 func (r *run) queue(ctx context.Context) error {
 	until := r.now().Add(3 * r.e.queueBeat())
-	r.details.WaitingUntil = &until
+	r.details.WaitingUntil, r.details.Offered = &until, false
 	return r.putRecord(ctx, nil)
 }
 
@@ -173,10 +181,19 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 
 // begin marks this run as running and what a dead holder left behind as interrupted (S24).
 func (r *run) begin(ctx context.Context) error {
+	if r.waits {
+		stored, err := r.e.Store.Run(ctx, r.org, r.record.ID)
+		if err != nil {
+			return err
+		}
+		if stored.Status != tandem.RunQueued {
+			return errBegunElsewhere
+		}
+	}
 	now := r.now()
 	r.databaseAhead = r.lease.taken().Sub(now)
 	r.record.Status, r.record.StartedAt = tandem.RunRunning, &now
-	r.details.WaitingUntil = nil
+	r.details.WaitingUntil, r.details.Offered = nil, false
 	c := &tandem.Changes{Fence: r.lease.fence()}
 	for _, status := range []tandem.RunStatus{tandem.RunRunning, tandem.RunQueued} {
 		runs, _, err := r.e.Store.Runs(ctx, r.org, tandem.RunFilter{ServiceID: r.service.ID, Status: status})
