@@ -1,0 +1,219 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"tandem"
+)
+
+// walkBatch is how many places are read at once.
+const walkBatch = 500
+
+// The actions of entries that Verify understands: the record of a run's batch, and a run that retention removed.
+const (
+	batchAction  = "run.batch"
+	prunedAction = "run.pruned"
+)
+
+// Batch is what an entry "run.batch" tells of, in its After: the entries of a run that were committed with it.
+type Batch struct {
+	Entries int    `json:"entries"`
+	Digest  string `json:"digest"`
+	First   string `json:"first"` // ids
+	Last    string `json:"last"`
+}
+
+// Progress is told how far a check has come: places looked at, of about how many. It may be nil.
+type Progress func(done, of int64)
+
+// Verify walks an organization's chain from its checkpoint to its end and recomputes it, holds the entries of runs
+// against what the audit tells of them, and compares with an earlier head, nil for none. What it finds is in the
+// result; an error means that it could not look.
+func Verify(ctx context.Context, store tandem.AuditStore, org string, head *Head, report Progress) (Result, error) {
+	v := verification{store: store, result: Result{OrganizationID: org}, head: head, absent: map[string][]Problem{}}
+	if err := v.run(ctx, report); err != nil {
+		return v.result, fmt.Errorf("verify the audit: %w", err)
+	}
+	return v.result, nil
+}
+
+// verification is one call of Verify.
+type verification struct {
+	store  tandem.AuditStore
+	result Result
+	head   *Head
+	walk   walk
+	// absent are the batches whose run has no entries any more, by run: retention's own entry comes after them.
+	absent map[string][]Problem
+}
+
+// run walks from the checkpoint on until nothing more comes.
+func (v *verification) run(ctx context.Context, report Progress) error {
+	org := v.result.OrganizationID
+	target, err := end(ctx, v.store, org)
+	if err != nil {
+		return err
+	}
+	from, err := start(ctx, v.store, org)
+	if err != nil {
+		return err
+	}
+	v.result.After = from.Seq
+	v.walk = walk{result: &v.result, at: from}
+	v.compare(from.Seq, from.Hash)
+	for {
+		entries, err := v.store.Sealed(ctx, org, v.walk.at.Seq, walkBatch)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		if err := v.batch(ctx, entries); err != nil {
+			return err
+		}
+		if report != nil {
+			report(v.result.Sealed, max(target.Seq-from.Seq, v.result.Sealed))
+		}
+	}
+	if v.walk.at.Seq < target.Seq {
+		if err := v.prunedMeanwhile(ctx); err != nil {
+			return err
+		}
+	}
+	if v.walk.at.Seq < target.Seq {
+		v.walk.missing(target.Seq + 1)
+	}
+	v.walk.finish()
+	v.compareEnd()
+	if err := v.explain(ctx); err != nil {
+		return err
+	}
+	_, v.result.Unsealed, err = v.store.Unsealed(ctx, org, 1)
+	return err
+}
+
+// batch checks some places.
+func (v *verification) batch(ctx context.Context, entries []tandem.SealedEntry) error {
+	for _, e := range entries {
+		if e.Seal == nil {
+			return tandem.Errorf(tandem.Internal, "audit: verify", e.ID, "the store gave an entry without its seal")
+		}
+		if e.Seal.Seq > v.walk.at.Seq+1 {
+			if err := v.prunedMeanwhile(ctx); err != nil {
+				return err
+			}
+			if e.Seal.Seq <= v.walk.at.Seq {
+				continue
+			}
+		}
+		v.walk.step(e)
+		v.compare(e.Seal.Seq, e.Seal.Hash)
+		switch e.Action {
+		case batchAction:
+			if err := v.holdAgainst(ctx, &e); err != nil {
+				return err
+			}
+		case prunedAction:
+			v.result.Pruned += len(v.absent[prunedRun(&e.AuditEntry)])
+			delete(v.absent, prunedRun(&e.AuditEntry))
+		}
+	}
+	return nil
+}
+
+// prunedMeanwhile moves on to a checkpoint that retention has made since the walk began.
+func (v *verification) prunedMeanwhile(ctx context.Context) error {
+	point, err := start(ctx, v.store, v.result.OrganizationID)
+	if err == nil && point.Seq > v.walk.at.Seq {
+		v.walk.at, v.walk.doubt = point, nil
+		v.compare(point.Seq, point.Hash)
+	}
+	return err
+}
+
+// prunedRun names the run that retention's entry is about.
+func prunedRun(e *tandem.AuditEntry) string {
+	if e.RunID != "" {
+		return e.RunID
+	}
+	return e.ThingID
+}
+
+// compare holds the earlier head against a place.
+func (v *verification) compare(seq int64, hash string) {
+	switch h := v.head; {
+	case h == nil || v.result.Compared || h.Seq != seq || h.OrganizationID != v.result.OrganizationID:
+		return
+	case h.Hash != hash:
+		v.result.add(Resealed, seq, "", "place %d is not what it was at the earlier head: the chain up to there was made anew", seq)
+	}
+	v.result.Compared = true
+}
+
+// compareEnd enters why the earlier head met no place.
+func (v *verification) compareEnd() {
+	switch h := v.head; {
+	case h == nil || v.result.Compared:
+	case h.OrganizationID != v.result.OrganizationID:
+		v.result.add(NoMatch, h.Seq, "", "the earlier head is of another organization")
+	case h.Seq > v.result.Head.Seq:
+		v.result.add(Removed, v.result.Head.Seq+1, "", "the chain ends at place %d, and the earlier head was at %d: what was after it is gone",
+			v.result.Head.Seq, h.Seq)
+	case h.Seq < v.result.After:
+		v.result.add(NoMatch, h.Seq, "", "the earlier head is from before the checkpoint at place %d and proves nothing any more; use a newer one", v.result.After)
+	}
+}
+
+// holdAgainst checks that the entries of a run are those that were committed with the audit's.
+func (v *verification) holdAgainst(ctx context.Context, e *tandem.SealedEntry) error {
+	var told Batch
+	if json.Unmarshal(e.After, &told) != nil || told.First == "" || told.Last == "" {
+		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "the entry %s does not say which entries of run %s it is about", e.ID, e.RunID)
+		return nil
+	}
+	n, digest, err := v.store.RunEntriesDigest(ctx, v.result.OrganizationID, e.RunID, told.First, told.Last)
+	if err != nil && !tandem.Is(err, tandem.NotFound) {
+		return err
+	}
+	switch {
+	case n == 0 && told.Entries > 0:
+		v.absent[e.RunID] = append(v.absent[e.RunID], Problem{Kind: RunDiffer, Seq: e.Seal.Seq, EntryID: e.ID,
+			Message: fmt.Sprintf("the %d entries of run %s that the audit tells of are gone, and retention did not remove them", told.Entries, e.RunID)})
+		return nil
+	case n != told.Entries:
+		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "run %s has %d entries where the audit tells of %d", e.RunID, n, told.Entries)
+	case digest != told.Digest:
+		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "entries of run %s are not what they were when they were written", e.RunID)
+	}
+	v.result.Batches++
+	return nil
+}
+
+// explain enters the runs that are gone and that retention does not answer for; its word may still be unsealed.
+func (v *verification) explain(ctx context.Context) error {
+	var left []Problem
+	for run, problems := range v.absent {
+		_, n, err := v.store.Audit(ctx, v.result.OrganizationID, tandem.AuditFilter{Action: prunedAction, RunID: run, Page: tandem.Page{Limit: 1}})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			v.result.Pruned += len(problems)
+			continue
+		}
+		left = append(left, problems...)
+	}
+	slices.SortFunc(left, func(a, b Problem) int { return int(a.Seq - b.Seq) })
+	for _, p := range left {
+		v.result.add(p.Kind, p.Seq, p.EntryID, "%s", p.Message)
+	}
+	return nil
+}
+
+// itoa spells a place.
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
