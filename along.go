@@ -22,6 +22,12 @@ type Job struct {
 	At             time.Time         // zero for now
 }
 
+// PendingJob is a job as the database keeps it until a process with a job engine takes it over.
+type PendingJob struct {
+	ID int64 // rises with each; also what makes taking one over twice harmless
+	Job
+}
+
 // The kinds of jobs that others than package jobs enqueue.
 const (
 	JobRun      = "run"       // Args run_id: perform a queued run

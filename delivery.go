@@ -67,6 +67,7 @@ type DeliveryOutcome struct {
 // Push is a device that is to go through a run of its own soon (S36, S38): edited here, or hinted at by a webhook.
 // One row for each service and device (or remote device): a later one moves Due, at most until 5 s after First.
 type Push struct {
+	OrganizationID   string // as read; writing goes by the transaction's
 	ServiceID        string
 	DeviceID         string  // Device.ID, "" when only the remote id is known
 	ExternalDeviceID string  // "" when the device is known here

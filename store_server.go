@@ -14,6 +14,7 @@ type ServerStore interface {
 	DeliveryStore
 	AlertStore
 	ScheduleStore
+	JobStore
 	EventStore
 	AnswerStore
 	RetentionStore
@@ -137,6 +138,21 @@ type ScheduleStore interface {
 	LeaseHolder(ctx context.Context, org, service string) (run string, err error)
 	// TurnedOffline gives linked devices of a service whose last report is older than their online window now and was not at since.
 	TurnedOffline(ctx context.Context, org, service string, since, now time.Time, limit int) ([]LinkedID, error)
+}
+
+// JobStore keeps the jobs of Along until a process with a job engine has taken them over. The row is written in the
+// transaction of the change that it is about, so that neither is there without the other, whoever makes the change: a
+// command line without a job engine, or a transaction that runs as a role that sees none of the engine's tables.
+// A process takes them over like this: ClaimJobs, hand them to the engine under their ids as unique keys, DropJobs.
+// When it dies in between, another claims them again, and the keys make that harmless.
+type JobStore interface {
+	// ClaimJobs gives jobs, of any organization, to one process for a time, in the order of their ids. A job is given to
+	// one process only, until its claim runs out.
+	ClaimJobs(ctx context.Context, holder string, limit int, ttl time.Duration) ([]PendingJob, error)
+	// DropJobs removes those that were taken over.
+	DropJobs(ctx context.Context, ids []int64) error
+	// WaitForJobs returns when there may be new ones, or with ctx.
+	WaitForJobs(ctx context.Context) error
 }
 
 // EventStore reads what changed, for live streams.
