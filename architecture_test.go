@@ -64,6 +64,11 @@ var home = map[string]string{
 	"github.com/ugorji/go":            "webhook",
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
+	"github.com/klauspost/compress":   "server",
+	"golang.org/x/time":               "server",
+	"github.com/wneessen/go-mail":     "alert",
+	"github.com/emersion/go-smtp":     "", // tests only
+	"github.com/emersion/go-sasl":     "",
 	"pgregory.net/rapid":              "", // tests only
 	"github.com/google/go-cmp":        "",
 	"github.com/rogpeppe/go-internal": "",
