@@ -46,6 +46,12 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
+func (r *receiver) answerWith(answer func(int) int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
 func (r *receiver) all() []received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
