@@ -132,3 +132,37 @@ func TestDeliveryHasTheHeadersOfTheService(t *testing.T) {
 		t.Error("what was taken is told as unmatched")
 	}
 }
+
+// BenchmarkDelivery sends through a pipeline to a receiver in this process.
+func BenchmarkDelivery(b *testing.B) {
+	server, err := New(Options{Projects: bare()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer receiver.Close()
+	d, err := server.CreateDevice("demo", tandem.NewRemoteDevice{Name: "one"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x := &pipeline{id: "x", name: "x", enabled: true, text: []byte("steps: [{destination: {type: webhook, parameters: {url: '" + receiver.URL + "'}}}]")}
+	p := server.project("demo")
+	if err := p.checkPipeline(nil, x); err != nil {
+		b.Fatal(err)
+	}
+	p.pipelines = append(p.pipelines, x)
+	body := []byte(`{"battery":55,"location":{"lat":47.37,"lon":8.54}}`)
+	for b.Loop() {
+		if err := server.Send("demo", d.ID, "/sensor", jsonType, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := server.Drain(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if n := server.Deliveries(); n.Accepted != b.N {
+		b.Errorf("%+v", n)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
