@@ -65,7 +65,6 @@ var home = map[string]string{
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",
-	"golang.org/x/time":               "server",
 	"github.com/wneessen/go-mail":     "alert",
 	"github.com/emersion/go-smtp":     "", // tests only
 	"github.com/emersion/go-sasl":     "",
