@@ -228,7 +228,9 @@ func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
 }
 
 // itoa spells a port.
-func itoa(n int) string { return netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(n)).String()[len("0.0.0.0:"):] }
+func itoa(n int) string {
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(n)).String()[len("0.0.0.0:"):]
+}
 
 func TestARedirectIsCheckedLikeTheFirstAddress(t *testing.T) {
 	t.Parallel()
