@@ -25,7 +25,7 @@ import (
 //	                             "every":N (each N-th, default 1) and "limit":N; what is "edit" (the body of
 //	                             the API's PATCH), "state":{path:value}, "report":true, "delete":true
 //	POST   /simulator/messages   {"project":"P", which, "path":"/sensor","content_type":…,"body":JSON or "base64":…,
-//	                             "repeat":N}: the devices send it, through the project's pipelines
+//	                             "repeat":N,"number":MEMBER}: the devices send it, numbered there, through the project's pipelines
 //	GET    /simulator/deliveries Deliveries; DELETE begins anew
 //	PUT    /simulator/events     {"project":"P","url":…,"secret":…,"scheme":…,"header":…,"types":[…]}: where device
 //	                             events go; DELETE ends them, ?project=P

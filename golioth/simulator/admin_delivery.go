@@ -16,6 +16,7 @@ type letter struct {
 	Body        json.RawMessage `json:"body"`         // any JSON; for application/cbor it is written as that
 	Base64      []byte          `json:"base64"`       // the bytes themselves, instead of body
 	Repeat      int             `json:"repeat"`       // default 1
+	Number      string          `json:"number"`       // a member of body that counts the messages, from 1, so that no two are equal
 }
 
 // notice is the body of POST /simulator/events: which event, about which devices.
@@ -78,15 +79,9 @@ func (s *Server) chosen(b *bulk) (ids []string, err error) {
 // sendAll lets every chosen device send, and gives how many messages went.
 func (s *Server) sendAll(l letter) (n int, err error) {
 	kind := cmp.Or(l.ContentType, jsonType)
-	body := l.Base64
-	if body == nil {
-		value, err := decode(l.Body)
-		if err != nil {
-			return 0, tandem.Errorf(tandem.Invalid, "simulator: send messages", "", "there is neither body nor base64")
-		}
-		if body, err = encodeAs(kind, value); err != nil {
-			return 0, err
-		}
+	body, err := l.bodies(kind)
+	if err != nil {
+		return 0, err
 	}
 	ids, err := s.chosen(&l.bulk)
 	if err != nil {
@@ -94,13 +89,41 @@ func (s *Server) sendAll(l letter) (n int, err error) {
 	}
 	for range max(l.Repeat, 1) {
 		for _, id := range ids {
-			if err := s.Send(l.Project, id, l.Path, kind, body); err != nil {
+			text, err := body(n + 1)
+			if err != nil {
+				return n, err
+			}
+			if err := s.Send(l.Project, id, l.Path, kind, text); err != nil {
 				return n, err
 			}
 			n++
 		}
 	}
 	return n, nil
+}
+
+// bodies gives the n-th message's body.
+func (l *letter) bodies(kind string) (func(n int) ([]byte, error), error) {
+	const op = "simulator: send messages"
+	if l.Base64 != nil {
+		return func(int) ([]byte, error) { return l.Base64, nil }, nil
+	}
+	value, err := decode(l.Body)
+	if err != nil {
+		return nil, tandem.Errorf(tandem.Invalid, op, "", "there is neither body nor base64")
+	}
+	members, ok := value.(map[string]any)
+	switch {
+	case l.Number != "" && !ok:
+		return nil, tandem.Errorf(tandem.Invalid, op, l.Number, "only a body that is an object can be numbered")
+	case l.Number != "":
+		return func(n int) ([]byte, error) {
+			members[l.Number] = n
+			return encodeAs(kind, members)
+		}, nil
+	}
+	body, err := encodeAs(kind, value)
+	return func(int) ([]byte, error) { return body, err }, err
 }
 
 // emitAll sends an event about every chosen device, and gives how many.

@@ -20,7 +20,7 @@ type Command struct {
 	Project           []string `help:"Id of a project to serve; may be repeated." default:"demo" env:"TANDEM_SIMULATOR_PROJECT"`
 	APIKey            []string `name:"api-key" help:"Key that opens the projects; may be repeated. PROJECT=KEY opens that one only." default:"demo-key" env:"TANDEM_SIMULATOR_API_KEY"`
 	Devices           int      `help:"Devices in each project." default:"1000" env:"TANDEM_SIMULATOR_DEVICES"`
-	Bare              bool     `help:"No tags, blueprints, cohorts and packages to begin with."`
+	Bare              bool     `help:"No tags, blueprints, cohorts, packages and pipelines to begin with."`
 	Seed              uint64   `help:"The same seed makes the same fleet, life and faults." default:"1" env:"TANDEM_SIMULATOR_SEED"`
 	Latency           string   `help:"Wait before each answer: 50ms, 80ms±20ms or p50=40ms,p99=400ms." default:"0s" env:"TANDEM_SIMULATOR_LATENCY"`
 	RequestsPerMinute int      `help:"Refuse more with 429; 0 for no limit." default:"0" env:"TANDEM_SIMULATOR_REQUESTS_PER_MINUTE"`
@@ -158,6 +158,9 @@ func (c *Command) greet(out io.Writer, options Options, address string) error {
 	}
 	for _, f := range options.Faults {
 		fmt.Fprintf(&b, "  fault %s\n", f)
+	}
+	if options.Events.URL != "" {
+		fmt.Fprintf(&b, "  device events go to %s\n", options.Events.URL)
 	}
 	first := options.Projects[0].ID
 	fmt.Fprintf(&b, `Try it:     curl -H "x-api-key: $KEY" http://%[1]s/v1/projects/%[2]s/devices?perPage=1

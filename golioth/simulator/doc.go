@@ -11,6 +11,12 @@
 //	auth.go                 401 and 403
 //	*_routes.go             one file a family of paths, over project.go, which holds the world
 //
+// What a device sends goes another way:
+//
+//	message.go              a report or message, through the pipelines that take it (pipeline.go, transform.go)
+//	event.go                the same and other things as device events, when they are asked for
+//	outbox.go               to webhooks, with what goes wrong on the way
+//
 // What nobody outside Golioth knows is a switch (Unknowns). Nothing here imports the
 // client: their mistakes must not cancel out.
 //

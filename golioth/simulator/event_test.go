@@ -172,6 +172,8 @@ func TestDeliveriesByAdministration(t *testing.T) {
 	p.world.call("POST", "/simulator/messages", `{"ids":["`+p.device+`"],"path":"/a","body":{"t":1},"repeat":3}`).want(t, 200, `{"changed":3}`)
 	p.world.call("POST", "/simulator/messages", `{"names":["one"],"path":"/c","content_type":"application/cbor","body":{"t":1}}`).want(t, 200)
 	p.world.call("POST", "/simulator/messages", `{"path":"/b","content_type":"text/plain","base64":"aGk="}`).want(t, 200, `{"changed":1}`)
+	p.world.call("POST", "/simulator/messages", `{"path":"/n","content_type":"application/cbor","body":{"t":1},"number":"n","repeat":2}`).want(t, 200, `{"changed":2}`)
+	p.world.call("POST", "/simulator/messages", `{"path":"/n","body":[1],"number":"n"}`).want(t, 400, "can be numbered")
 	p.world.call("POST", "/simulator/messages", `{"path":"/b"}`).want(t, 400, "neither body nor base64")
 	p.world.call("POST", "/simulator/messages", `{"names":["two"],"body":1}`).want(t, 404)
 	p.world.call("POST", "/simulator/events", `{"type":"device.offline"}`).want(t, 200, `{"changed":1}`)
@@ -183,14 +185,14 @@ func TestDeliveriesByAdministration(t *testing.T) {
 		bodies = append(bodies, r.body)
 	}
 	slices.Sort(bodies)
-	want := []string{"hi", `{"t":1}`, `{"t":1}`, `{"t":1}`, "\xa1\x61t\x01"}
-	if len(bodies) != 6 || !slices.Equal(slices.DeleteFunc(bodies, func(b string) bool { return strings.Contains(b, "device.offline") }), want) {
+	want := []string{"hi", `{"t":1}`, `{"t":1}`, `{"t":1}`, "\xa1\x61t\x01", "\xa2\x61n\x01\x61t\x01", "\xa2\x61n\x02\x61t\x01"}
+	if len(bodies) != 8 || !slices.Equal(slices.DeleteFunc(bodies, func(b string) bool { return strings.Contains(b, "device.offline") }), want) {
 		t.Errorf("%q came", bodies)
 	}
-	p.world.call("GET", "/simulator/deliveries", "").want(t, 200, `"made":6`, `"accepted":6`, `"by_status":{"200":6}`)
+	p.world.call("GET", "/simulator/deliveries", "").want(t, 200, `"made":8`, `"accepted":8`, `"by_status":{"200":8}`)
 	p.world.call("DELETE", "/simulator/deliveries", "").want(t, 200, `"made":0`)
 	p.world.call("PATCH", "/simulator/devices", `{"report":true}`).want(t, 200)
-	if got := p.drain(t); len(got) != 7 || !strings.Contains(got[6].body, `"temp":`) || got[6].header.Get("Ce-Type") != "io.golioth.data.v1/.s/sensor" {
+	if got := p.drain(t); len(got) != 9 || !strings.Contains(got[8].body, `"temp":`) || got[6].header.Get("Ce-Type") != "io.golioth.data.v1/.s/sensor" {
 		t.Errorf("the report is %+v", got[len(got)-1])
 	}
 }

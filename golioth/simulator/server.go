@@ -47,7 +47,7 @@ type Project struct {
 	Keys           []string          // API keys that open it, and it alone unless another project has the key too
 	JWTKeys        map[string]string // key id → secret, for tokens minted by the caller
 	Devices        int               // how many to make
-	Bare           bool              // make no tags, blueprints, cohorts, packages either
+	Bare           bool              // make no tags, blueprints, cohorts, packages, pipelines either
 }
 
 // Server is a Golioth project server. Make one with New. It is safe for concurrent use.
