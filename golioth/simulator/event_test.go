@@ -192,7 +192,7 @@ func TestDeliveriesByAdministration(t *testing.T) {
 	p.world.call("GET", "/simulator/deliveries", "").want(t, 200, `"made":8`, `"accepted":8`, `"by_status":{"200":8}`)
 	p.world.call("DELETE", "/simulator/deliveries", "").want(t, 200, `"made":0`)
 	p.world.call("PATCH", "/simulator/devices", `{"report":true}`).want(t, 200)
-	if got := p.drain(t); len(got) != 9 || !strings.Contains(got[8].body, `"temp":`) || got[6].header.Get("Ce-Type") != "io.golioth.data.v1/.s/sensor" {
+	if got := p.drain(t); len(got) != 9 || !strings.Contains(got[8].body, `"temp":`) || got[8].header.Get("Ce-Type") != "io.golioth.data.v1/.s/sensor" {
 		t.Errorf("the report is %+v", got[len(got)-1])
 	}
 }
