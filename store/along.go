@@ -25,7 +25,7 @@ func (s *Store) writeWith(ctx context.Context, op, org string, along []tandem.Al
 
 // along writes what goes along with a change. It comes last in its transaction.
 func (s *Store) along(ctx context.Context, tx bun.Conn, org string, along *tandem.Along) error {
-	return nil
+	return s.audit(ctx, tx, org, along.Audit)
 }
 
 // along writes what goes along with the changes.

@@ -29,8 +29,9 @@ type apply struct {
 	*tandem.Changes
 	org   string
 	tx    bun.Conn
-	now   string // the database's clock, as text
-	step  string // what is being written
+	clock time.Time // the database's
+	now   string    // the same as text
+	step  string    // what is being written
 	locks map[string]*lockedDevice
 }
 
@@ -64,7 +65,8 @@ func (a *apply) run(ctx context.Context) error {
 	}{
 		{"devices", a.devices}, {"observations", a.observe}, {"assignments", a.assignments}, {"intents", a.intents},
 		{"conflicts", a.conflicts}, {"entries", a.entries}, {"remote devices", a.notLinked}, {"entities", a.entities},
-		{"runs", a.runs}, {"services", a.services}, {"along", a.along},
+		{"runs", a.runs}, {"services", a.services}, {"members", a.members}, {"invitations", a.invitations}, {"tokens", a.tokens},
+		{"along", a.along},
 	} {
 		a.step = step.name
 		if err := step.write(ctx); err != nil {
@@ -84,7 +86,7 @@ func (a *apply) admit(ctx context.Context) error {
 	if err := a.tx.QueryRowContext(ctx, "SELECT "+a.dialect.Clock()+" FROM organizations WHERE id = ?"+a.dialect.Share(), a.org).Scan(&now); err != nil {
 		return noRow(err, missing("organization", a.org))
 	}
-	a.now = formatTime(now.Time)
+	a.clock, a.now = now.Time, formatTime(now.Time)
 	if a.Fence == nil {
 		return nil
 	}

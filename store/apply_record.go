@@ -21,8 +21,14 @@ func writeChange(b *bulk, c *tandem.Change) {
 	b.opt(c.Note)
 }
 
+// entries adds a run's lines, and to the audit the number and digest of what was added.
 func (a *apply) entries(ctx context.Context) error {
-	return a.insert(ctx, a.tx, "golioth_sync_log_entries", "organization_id, id, run_id, service_id, "+changeColumns+", outcome, code, error, search_text, created_at", "",
+	written := batches(a.Changes.Entries)
+	names := make(map[string]string, len(written)) // batch by run
+	for i := range written {
+		names[written[i].run] = written[i].first()
+	}
+	if err := a.insert(ctx, a.tx, "golioth_sync_log_entries", "organization_id, id, run_id, service_id, "+changeColumns+", outcome, code, error, search_text, created_at, batch", "",
 		len(a.Changes.Entries), func(b *bulk, i int) {
 			e := &a.Changes.Entries[i]
 			b.text(a.org)
@@ -35,7 +41,18 @@ func (a *apply) entries(ctx context.Context) error {
 			b.opt(e.Error)
 			b.opt(fold(e.DeviceName + "\n" + e.Error))
 			b.instant(e.CreatedAt)
-		})
+			b.text(names[e.RunID])
+		}); err != nil {
+		return err
+	}
+	told := make([]tandem.AuditEntry, len(written))
+	for i := range written {
+		var err error
+		if told[i], err = written[i].audited(a.org, a.clock); err != nil {
+			return err
+		}
+	}
+	return a.auditOf(ctx, a.tx, a.org, told)
 }
 
 // lastOf keeps the last of the items with the same key, in the order of their first mention.

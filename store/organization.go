@@ -10,7 +10,7 @@ import (
 )
 
 // everyOrganization stands in a transaction's place of the organization for the calls that are about organizations
-// themselves; the policies let it see their rows only.
+// themselves, or about people, who belong to none; the policies let it see only what those need.
 const everyOrganization = "*"
 
 const organizationRead = "id, name, slug, settings, created_at, updated_at"
@@ -67,22 +67,31 @@ func affected(result sql.Result, instead error) error {
 // emptied lists the tables in an order in which their rows can go: what refers to a table before it.
 var emptied = []string{"service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
 	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
-	"device_tags", "device_hardware_ids", "devices", "device_services"}
+	"device_tags", "device_hardware_ids", "devices", "device_services",
+	"memberships", "invitations", "api_tokens", "idempotency_keys", "audit_unsealed", "audit_log", "audit_seals", "audit_checkpoints"}
 
-// DeleteOrganization removes an organization and everything in it.
+// DeleteOrganization removes an organization and everything in it. Its audit too: the triggers that keep it let it go
+// while the organization stands in emptied_organizations, which no other transaction ever sees.
 func (s *Store) DeleteOrganization(ctx context.Context, id string) error {
 	return s.write(ctx, "delete an organization", id, func(tx bun.Conn) error {
 		var found word
 		if err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE id = ?"+s.dialect.Lock(), id).Scan(&found); err != nil {
 			return noRow(err, missing("organization", id))
 		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO emptied_organizations (id) VALUES (?)", id); err != nil {
+			return err
+		}
 		for _, table := range emptied {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE organization_id = ?", id); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM organizations WHERE id = ?", id)
-		return err
+		for _, table := range []string{"emptied_organizations", "organizations"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

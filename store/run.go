@@ -109,18 +109,7 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 }
 
 func scanEntries(ctx context.Context, tx bun.Conn, org, text string, args ...any) (found []tandem.Entry, err error) {
-	var id, run, service, outcome, code, failure word
-	var created stamp
-	c := changeScan{}
-	targets := append(append([]any{&id, &run, &service}, c.targets()...), &outcome, &code, &failure, &created)
-	err = query(ctx, tx, func(rows *sql.Rows) error {
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		found = append(found, tandem.Entry{ID: string(id), OrganizationID: org, RunID: string(run), ServiceID: string(service), Change: c.change(),
-			Outcome: tandem.EntryOutcome(outcome), Code: tandem.Code(code), Error: string(failure), CreatedAt: created.Time})
-		return nil
-	}, text, args...)
+	err = eachEntry(ctx, tx, org, func(e *tandem.Entry) { found = append(found, *e) }, text, args...)
 	return found, err
 }
 

@@ -45,6 +45,8 @@ const (
 type Dialect interface {
 	// Begin gives the statements that open a transaction as one organization.
 	Begin(org string, mode Mode) string
+	// As gives the statement by which a transaction goes on as another organization, "" where none is set.
+	As(org string) string
 	// Clock is an expression for the database's time; Micros the same in microseconds since 1970.
 	Clock() string
 	Micros() string

@@ -126,6 +126,11 @@ func (d *dialect) Begin(org string, mode store.Mode) string {
 	return text
 }
 
+// As sets the organization anew, until the transaction ends.
+func (*dialect) As(org string) string {
+	return "SET LOCAL tandem.organization_id = " + store.Quoted(org)
+}
+
 // Clock moves on within a transaction.
 func (*dialect) Clock() string { return "clock_timestamp()" }
 
@@ -258,6 +263,7 @@ var states = map[string]mapping{
 	"22021": {tandem.Invalid, "a text holds characters that the database cannot store", "remove them"},
 	"23505": {tandem.Exists, "it is there already", ""},
 	"23503": {tandem.NotFound, "what it refers to is not in this organization", ""},
+	"23000": {tandem.Forbidden, "the record is append-only: what is in it is not changed or removed", "let retention remove what is old"},
 	"XX001": {tandem.Corrupt, "the database reports damaged data", "restore a backup"},
 	"XX002": {tandem.Corrupt, "the database reports a damaged index", "rebuild it with REINDEX, or restore a backup"},
 	"08":    {tandem.Unavailable, "the connection to the database broke", "check that the server is up, then try again"},

@@ -92,6 +92,9 @@ func (*dialect) Begin(_ string, mode store.Mode) string {
 	return "BEGIN"
 }
 
+// As needs no organization either.
+func (*dialect) As(string) string { return "" }
+
 // Clock has milliseconds, in the form in which times are stored.
 func (*dialect) Clock() string { return "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')" }
 
@@ -211,6 +214,8 @@ func (d *dialect) Error(op string, err error) error {
 		e.Code, e.Thing, e.Message = tandem.Exists, "", "it is there already"
 	case extended == lib.SQLITE_CONSTRAINT_FOREIGNKEY:
 		e.Code, e.Thing, e.Message = tandem.NotFound, "", "what it refers to is not in this organization"
+	case extended == lib.SQLITE_CONSTRAINT_TRIGGER:
+		e.Code, e.Thing, e.Message, e.Hint = tandem.Forbidden, "", "the record is append-only: what is in it is not changed or removed", "let retention remove what is old"
 	case primary == lib.SQLITE_TOOBIG:
 		e.Code, e.Message = tandem.Invalid, "a value is too large to be stored"
 	}

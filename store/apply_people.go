@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+// members gives people their roles, and takes them away with the tokens of those who leave.
+func (a *apply) members(ctx context.Context) error {
+	rows := lastOf(a.PutMembers, func(m *tandem.Membership) string { return m.UserID })
+	if err := a.insert(ctx, a.tx, "memberships", memberWritten, " ON CONFLICT (organization_id, user_id) DO UPDATE SET "+assign("role", "updated_at"),
+		len(rows), func(b *bulk, i int) { writeMember(b, a.org, rows[i].UserID, rows[i]) }); err != nil {
+		return err
+	}
+	return a.inChunks("user_id", a.DropMembers, chunk, func(list bun.Safe) error {
+		if _, err := a.tx.ExecContext(ctx, "UPDATE api_tokens SET revoked_at = ?, updated_at = ? WHERE organization_id = ? AND revoked_at IS NULL AND ?",
+			a.now, a.now, a.org, list); err != nil {
+			return err
+		}
+		_, err := a.tx.ExecContext(ctx, "DELETE FROM memberships WHERE organization_id = ? AND ?", a.org, list)
+		return err
+	})
+}
+
+func (a *apply) invitations(ctx context.Context) error {
+	rows := lastOf(a.PutInvitations, func(i *tandem.Invitation) string { return i.ID })
+	return a.insert(ctx, a.tx, "invitations", "organization_id, "+invitationColumns,
+		" ON CONFLICT (organization_id, id) DO UPDATE SET "+assign("email", "role", "invited_by", "expires_at", "accepted_at", "revoked_at", "updated_at"),
+		len(rows), func(b *bulk, i int) {
+			n := rows[i]
+			b.text(a.org)
+			b.text(n.ID)
+			b.text(n.Email)
+			b.text(string(n.Role))
+			b.text(n.InvitedBy)
+			b.instant(n.ExpiresAt)
+			b.optTime(n.AcceptedAt)
+			b.optTime(n.RevokedAt)
+			b.instant(n.CreatedAt)
+			b.instant(n.UpdatedAt)
+		})
+}
+
+// tokens adds or rewrites tokens. When one was last used is TouchToken's.
+func (a *apply) tokens(ctx context.Context) error {
+	rows := lastOf(a.PutTokens, func(t *tandem.Token) string { return t.ID })
+	return a.insert(ctx, a.tx, "api_tokens", tokenColumns,
+		" ON CONFLICT (organization_id, id) DO UPDATE SET "+assign("name", "user_id", "role", "scopes", "hash", "expires_at", "revoked_at", "updated_at"),
+		len(rows), func(b *bulk, i int) {
+			t := rows[i]
+			b.text(a.org)
+			b.text(t.ID)
+			b.text(t.Name)
+			b.opt(t.UserID)
+			b.text(string(t.Role))
+			b.list(t.Scopes)
+			b.text(t.Hash)
+			b.optTime(t.ExpiresAt)
+			b.optTime(t.RevokedAt)
+			b.optTime(t.LastUsedAt)
+			b.opt(t.CreatedBy)
+			b.instant(t.CreatedAt)
+			b.instant(t.UpdatedAt)
+		})
+}

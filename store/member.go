@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/uptrace/bun"
+
+	"tandem"
+)
+
+const memberWritten = "organization_id, user_id, role, created_at, updated_at"
+
+// writeMember writes memberWritten.
+func writeMember(b *bulk, org, user string, m *tandem.Membership) {
+	b.text(org)
+	b.text(user)
+	b.text(string(m.Role))
+	b.instant(m.CreatedAt)
+	b.instant(m.UpdatedAt)
+}
+
+// fromMembers joins an organization's people.
+const fromMembers = "memberships AS m JOIN users AS u ON u.id = m.user_id"
+
+// Members lists an organization's people, by email, and counts all matches.
+func (s *Store) Members(ctx context.Context, org string, q tandem.MemberFilter) (found []tandem.Member, total int, err error) {
+	f := &filter{}
+	f.add("m.organization_id = ?", org)
+	f.equal("m.role", string(q.Role))
+	f.contains(q.Search, "u.search_text")
+	err = s.read(ctx, "list members", org, func(tx bun.Conn) error {
+		if total, err = f.count(ctx, tx, fromMembers); err != nil {
+			return err
+		}
+		text, args := f.page(userRead+", m.role", fromMembers, "u.email_folded, u.id", q.Page)
+		found, err = scanMembers(ctx, tx, text, args...)
+		return err
+	})
+	return found, total, err
+}
+
+// Member finds one of an organization's people by id, else by email.
+func (s *Store) Member(ctx context.Context, org, idOrEmail string) (member tandem.Member, err error) {
+	const op = "find a member"
+	if err := checkText(idOrEmail); err != nil {
+		return member, s.fail(op, err)
+	}
+	err = s.read(ctx, op, org, func(tx bun.Conn) error {
+		found, err := scanMembers(ctx, tx, "SELECT "+userRead+", m.role FROM "+fromMembers+
+			" WHERE m.organization_id = ? AND (u.id = ? OR u.email_folded = ?) ORDER BY u.id <> ? LIMIT 1", org, idOrEmail, fold(idOrEmail), idOrEmail)
+		if err == nil && len(found) == 0 {
+			err = missing("member", idOrEmail)
+		}
+		if err != nil {
+			return err
+		}
+		member = found[0]
+		return nil
+	})
+	return member, err
+}
+
+func scanMembers(ctx context.Context, tx bun.Conn, text string, args ...any) (found []tandem.Member, err error) {
+	r := userScan{}
+	var role word
+	targets := append(r.targets(), &role)
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		u, err := r.user()
+		found = append(found, tandem.Member{User: u, Role: tandem.Role(role)})
+		return err
+	}, text, args...)
+	return found, err
+}
+
+const invitationColumns = "id, email, role, invited_by, expires_at, accepted_at, revoked_at, created_at, updated_at"
+
+// Invitations lists an organization's invitations, newest first.
+func (s *Store) Invitations(ctx context.Context, org string) ([]tandem.Invitation, error) {
+	return s.invitations(ctx, "list invitations", org, " ORDER BY created_at DESC, id DESC")
+}
+
+// Invitation reads one.
+func (s *Store) Invitation(ctx context.Context, org, id string) (tandem.Invitation, error) {
+	const op = "find an invitation"
+	if err := checkText(id); err != nil {
+		return tandem.Invitation{}, s.fail(op, err)
+	}
+	found, err := s.invitations(ctx, op, org, " AND id = ?", id)
+	if err == nil && len(found) == 0 {
+		err = s.fail(op, missing("invitation", id))
+	}
+	if err != nil {
+		return tandem.Invitation{}, err
+	}
+	return found[0], nil
+}
+
+func (s *Store) invitations(ctx context.Context, op, org, tail string, args ...any) (found []tandem.Invitation, err error) {
+	err = s.read(ctx, op, org, func(tx bun.Conn) error {
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			i := tandem.Invitation{OrganizationID: org}
+			var expires, accepted, revoked, created, updated stamp
+			if err := rows.Scan(&i.ID, &i.Email, &i.Role, &i.InvitedBy, &expires, &accepted, &revoked, &created, &updated); err != nil {
+				return err
+			}
+			i.ExpiresAt, i.AcceptedAt, i.RevokedAt, i.CreatedAt, i.UpdatedAt = expires.Time, accepted.ptr(), revoked.ptr(), created.Time, updated.Time
+			found = append(found, i)
+			return nil
+		}, "SELECT "+invitationColumns+" FROM invitations WHERE organization_id = ?"+tail, append([]any{org}, args...)...)
+	})
+	return found, err
+}
