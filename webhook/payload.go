@@ -1,0 +1,140 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// mostHistory is the largest payload that a device's history keeps, in bytes of JSON. The delivery keeps it in any case.
+const mostHistory = 16 << 10
+
+// payload is a delivery's body, read.
+type payload struct {
+	value any             // as encoding/json decodes it, numbers as json.Number, int64, uint64 or float64
+	raw   json.RawMessage // the same as JSON, nil when it is too large for the history
+}
+
+// decode reads a body by its content type. What is neither JSON, CBOR nor text is kept as base64.
+func decode(contentType string, body []byte) (payload, error) {
+	switch {
+	case isJSON(contentType):
+		value, err := decodeJSON(body)
+		if err != nil {
+			return payload{}, err
+		}
+		return payload{value, history(value, body)}, nil
+	case isCBOR(contentType):
+		value, err := decodeCBOR(body)
+		if err != nil {
+			return payload{}, err
+		}
+		return payload{value, history(value, nil)}, nil
+	case strings.HasPrefix(contentType, "text/") && utf8.Valid(body):
+		return payload{string(body), history(string(body), nil)}, nil
+	}
+	if len(body) > mostHistory {
+		return payload{}, nil
+	}
+	return payload{nil, history(base64.StdEncoding.EncodeToString(body), nil)}, nil
+}
+
+var errJSON = errors.New("the body is not valid JSON")
+
+// decodeJSON reads one JSON text of a bounded depth.
+func decodeJSON(body []byte) (any, error) {
+	if !utf8.Valid(body) {
+		return nil, errJSON
+	}
+	if depthOf(body) > mostDepth {
+		return nil, errDeep
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, errJSON
+	}
+	if rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, errJSON
+	}
+	return value, nil
+}
+
+// depthOf gives how deep a JSON text nests; of another text, at least as deep as its valid beginning.
+func depthOf(text []byte) int {
+	depth, most, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			most = max(most, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return most
+}
+
+// history gives a value as JSON that every database can hold, nil when it is too large. Text is the value's own
+// JSON where it has one.
+func history(value any, text []byte) json.RawMessage {
+	if len(text) > mostHistory {
+		return nil
+	}
+	clean, same := storable(value)
+	if text != nil && same {
+		var compact bytes.Buffer
+		if json.Compact(&compact, text) == nil {
+			return compact.Bytes()
+		}
+	}
+	encoded, err := json.Marshal(clean)
+	if err != nil || len(encoded) > mostHistory {
+		return nil
+	}
+	return encoded
+}
+
+// storable gives a value without what PostgreSQL has no room for: NUL characters, halves of surrogate pairs (which
+// decode as U+FFFD) and numbers beyond float64. Same says that there was none of it.
+func storable(value any) (clean any, same bool) {
+	switch v := value.(type) {
+	case string:
+		return strings.ReplaceAll(v, "\x00", "\uFFFD"), !strings.ContainsAny(v, "\x00\uFFFD")
+	case json.Number:
+		if _, ok := number(v); !ok || len(v) > 64 {
+			return nil, false
+		}
+		return v, true
+	case []any:
+		same = true
+		for i := range v {
+			item, kept := storable(v[i])
+			if !kept {
+				v[i], same = item, false
+			}
+		}
+		return v, same
+	case map[string]any:
+		same = true
+		for key, member := range v {
+			name, named := storable(key)
+			item, kept := storable(member)
+			if !named || !kept {
+				delete(v, key)
+				v[name.(string)], same = item, false
+			}
+		}
+		return v, same
+	}
+	return value, true
+}

@@ -1,0 +1,294 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tandem"
+)
+
+// The fields that WebhookConfig.Paths maps.
+const (
+	batteryField   = "battery_level"
+	locationField  = "location"
+	latField       = "lat"
+	lonField       = "lon"
+	firmwareField  = "firmware"
+	onlineField    = "online"
+	mainFirmware   = "main" // the package that a version without a name is of
+	mostPackages   = 64
+	mostFirmware   = 100 // bytes of a name or version
+	statusHistory  = "status"
+	mostNoteLength = 500
+)
+
+// reading is what a payload says of its device. Notes name what was there and could not be meant.
+type reading struct {
+	battery  *float64
+	location *tandem.Location
+	firmware map[string]tandem.Firmware
+	online   *bool
+	notes    []string
+}
+
+// lookup finds a field's value; ok is false where the payload says nothing of it.
+type lookup func(field string) (value any, ok bool)
+
+// mapped finds values by a service's paths, for a delivery that came on a path (or is of a type).
+func mapped(config *tandem.ServiceConfig, on string, value any) lookup {
+	return func(field string) (any, bool) {
+		if spec := config.Webhook.Paths[field]; spec != "" {
+			return follow(spec, on, value)
+		}
+		switch field { // what a run reads from the stream, a pipeline brings sooner
+		case batteryField:
+			return streamed(config.Paths.Battery, on, value)
+		case locationField:
+			return streamed(config.Paths.Location, on, value)
+		}
+		return nil, false
+	}
+}
+
+// follow takes a path such as "sensor:battery/level" into a payload.
+func follow(spec, on string, value any) (any, bool) {
+	if prefix, path, found := strings.Cut(spec, ":"); found {
+		if strings.Trim(prefix, "/") != on {
+			return nil, false
+		}
+		spec = path
+	}
+	return walk(value, strings.Trim(spec, "/"))
+}
+
+// streamed finds what a stream path, "stream:sensor/battery", means in a payload on the path "sensor": inside the
+// payload, or inside a document with the payload at its path.
+func streamed(spec, on string, value any) (any, bool) {
+	path, found := strings.CutPrefix(spec, "stream:")
+	if !found {
+		return nil, false
+	}
+	path = strings.Trim(path, "/")
+	if rest, below := strings.CutPrefix(path, on+"/"); below && on != "" {
+		if v, ok := walk(value, rest); ok {
+			return v, true
+		}
+	}
+	if path == on && on != "" {
+		return value, value != nil
+	}
+	return walk(value, path)
+}
+
+// walk follows slash-separated segments through objects and arrays; null is nothing.
+func walk(value any, path string) (any, bool) {
+	if path != "" {
+		for segment := range strings.SplitSeq(path, "/") {
+			switch v := value.(type) {
+			case map[string]any:
+				value = v[segment]
+			case []any:
+				i, err := strconv.Atoi(segment)
+				if err != nil || i < 0 || i >= len(v) {
+					return nil, false
+				}
+				value = v[i]
+			default:
+				return nil, false
+			}
+		}
+	}
+	return value, value != nil
+}
+
+// named finds values by the names that events use for them.
+func named(data any) lookup {
+	object, _ := data.(map[string]any)
+	names := map[string][]string{batteryField: {"battery_level", "battery"}, locationField: {"location"},
+		latField: {"lat", "latitude"}, lonField: {"lon", "lng", "longitude"},
+		firmwareField: {"firmware", "firmware_version"}, onlineField: {"online", "status"}}
+	return func(field string) (any, bool) {
+		for _, name := range names[field] {
+			if v := object[name]; v != nil {
+				return v, true
+			}
+		}
+		return nil, false
+	}
+}
+
+// first asks one lookup after another.
+func first(lookups ...lookup) lookup {
+	return func(field string) (any, bool) {
+		for _, find := range lookups {
+			if v, ok := find(field); ok {
+				return v, true
+			}
+		}
+		return nil, false
+	}
+}
+
+// read takes the values out of a payload, those of the service's fields.
+func read(find lookup, fields tandem.Fields, at time.Time) reading {
+	var r reading
+	if fields.Has(tandem.FieldBattery) {
+		r.readBattery(find)
+	}
+	if fields.Has(tandem.FieldLocation) {
+		r.readLocation(find)
+	}
+	if fields.Has(tandem.FieldFirmware) {
+		r.readFirmware(find, at)
+	}
+	if fields.Has(tandem.FieldStatus) {
+		r.readOnline(find)
+	}
+	return r
+}
+
+func (r *reading) readBattery(find lookup) {
+	v, ok := find(batteryField)
+	if !ok {
+		return
+	}
+	level, ok := number(v)
+	if !ok || level < 0 || level > 100 {
+		r.note(batteryField, "a percentage from 0 to 100")
+		return
+	}
+	r.battery = &level
+}
+
+func (r *reading) readLocation(find lookup) {
+	if v, ok := find(locationField); ok {
+		if r.location = asLocation(named(v)); r.location != nil {
+			if object, isObject := v.(map[string]any); isObject {
+				if accuracy, ok := number(object["accuracy"]); ok && accuracy > 0 {
+					r.location.Accuracy = accuracy
+				}
+			}
+			return
+		}
+		r.note(locationField, "a place on earth")
+		return
+	}
+	_, lat := find(latField)
+	_, lon := find(lonField)
+	if !lat && !lon {
+		return
+	}
+	if r.location = asLocation(find); r.location == nil {
+		r.note(locationField, "a place on earth")
+	}
+}
+
+// asLocation reads a latitude and a longitude in degrees.
+func asLocation(find lookup) *tandem.Location {
+	v, _ := find(latField)
+	lat, ok1 := number(v)
+	v, _ = find(lonField)
+	lon, ok2 := number(v)
+	if !ok1 || !ok2 || math.Abs(lat) > 90 || math.Abs(lon) > 180 {
+		return nil
+	}
+	return &tandem.Location{Latitude: lat, Longitude: lon}
+}
+
+func (r *reading) readFirmware(find lookup, at time.Time) {
+	v, ok := find(firmwareField)
+	if !ok {
+		return
+	}
+	stamp := at.UTC().Format(time.RFC3339Nano)
+	packages := map[string]tandem.Firmware{}
+	switch v := v.(type) {
+	case string:
+		if firmwareWord(v) {
+			packages[mainFirmware] = tandem.Firmware{Version: v, Time: stamp}
+		}
+	case map[string]any:
+		if version, ok := v["version"].(string); ok && firmwareWord(version) {
+			packages[mainFirmware] = tandem.Firmware{Version: version, Time: stamp}
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			version, ok := v[name].(string)
+			if object, isObject := v[name].(map[string]any); isObject {
+				version, ok = object["version"].(string)
+			}
+			if ok && firmwareWord(name) && firmwareWord(version) && len(packages) < mostPackages {
+				packages[name] = tandem.Firmware{Version: version, Time: stamp}
+			}
+		}
+	}
+	if len(packages) == 0 {
+		r.note(firmwareField, "a version, or versions by package")
+		return
+	}
+	r.firmware = packages
+}
+
+// firmwareWord reports whether a text can be a package or a version.
+func firmwareWord(text string) bool {
+	return text != "" && len(text) <= mostFirmware && utf8.ValidString(text) && printable(text)
+}
+
+func (r *reading) readOnline(find lookup) {
+	v, ok := find(onlineField)
+	if !ok {
+		return
+	}
+	yes, no := true, false
+	switch v := v.(type) {
+	case bool:
+		r.online = &v
+		return
+	case string:
+		switch strings.ToLower(v) {
+		case "online", "connected", "up", "true":
+			r.online = &yes
+			return
+		case "offline", "disconnected", "down", "false":
+			r.online = &no
+			return
+		case "-", "": // Golioth's own status says nothing
+			return
+		}
+	}
+	r.note(onlineField, "online or offline")
+}
+
+// note remembers a value that cannot be meant.
+func (r *reading) note(field, want string) {
+	r.notes = append(r.notes, fmt.Sprintf("%s is not %s and was left out", field, want))
+}
+
+// remarks gives the notes as one text.
+func (r *reading) remarks() string {
+	text := strings.Join(r.notes, "; ")
+	return text[:min(len(text), mostNoteLength)]
+}
+
+// number reads a JSON or CBOR number.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil && !math.IsInf(f, 0)
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	}
+	return 0, false
+}
