@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +24,9 @@ import (
 	"tandem/store"
 	"tandem/store/pgtest"
 	"tandem/store/postgres"
+	"tandem/store/postgres/postgrestest"
 	"tandem/store/sqlite"
+	"tandem/store/sqlite/sqlitetest"
 	"tandem/syncer"
 )
 
@@ -144,9 +145,9 @@ func newWorld(t testing.TB, options ...option) *world {
 
 	var opened *store.Store
 	if s.postgres {
-		opened, err = postgres.Open(ctx, pgtest.URL(t), store.Options{AutoMigrate: true})
+		opened, err = postgres.Open(ctx, postgrestest.URL(t))
 	} else {
-		opened, err = sqlite.Open(ctx, filepath.Join(folder(t), "tandem.db"), store.Options{AutoMigrate: true})
+		opened, err = sqlite.Open(ctx, sqlitetest.File(t))
 	}
 	w.must(err)
 	t.Cleanup(func() {
@@ -175,21 +176,6 @@ func newWorld(t testing.TB, options ...option) *world {
 	w.must(w.store.CreateOrganization(ctx, tandem.Organization{ID: w.org, Name: "Acme", Slug: "acme", CreatedAt: now, UpdatedAt: now}))
 	w.addService("prod", "demo", s.config)
 	return w
-}
-
-// folder gives a folder in memory where the system has one: what a disk's sync costs is not what these tests are about.
-func folder(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "tandem-test-*")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 // now is the world's clock.

@@ -176,12 +176,19 @@ func (c *Cluster) ready(ctx context.Context) error {
 }
 
 // Create makes a fresh database, owned by a role that is no superuser, and gives its URL.
-func (c *Cluster) Create(ctx context.Context) (string, error) {
+func (c *Cluster) Create(ctx context.Context) (string, error) { return c.create(ctx, "") }
+
+// create makes a database, a copy of template unless that is "".
+func (c *Cluster) create(ctx context.Context, template string) (string, error) {
 	c.mu.Lock()
 	c.count++
 	name := fmt.Sprintf("test_%d", c.count)
 	c.mu.Unlock()
-	if err := c.exec(ctx, "postgres", "CREATE DATABASE "+name+" OWNER "+ownerRole); err != nil {
+	like := ""
+	if template != "" {
+		like = " TEMPLATE " + template + ""
+	}
+	if err := c.exec(ctx, "postgres", "CREATE DATABASE "+name+" OWNER "+ownerRole+like); err != nil {
 		return "", err
 	}
 	return c.url(ownerRole, name), nil
