@@ -20,11 +20,10 @@ type chaos struct {
 // one does not change what another does.
 type armed struct {
 	Fault
-	since   time.Time
-	seen    int
-	struck  int
-	dice    *rand.Rand
-	expired bool
+	since  time.Time
+	seen   int
+	struck int
+	dice   *rand.Rand
 }
 
 func (x *chaos) set(faults []Fault, seed uint64, now time.Time) {

@@ -240,8 +240,6 @@ func (c *call) fields() (fields, error) {
 // has reports whether the key is in the body, null or not: a PATCH changes those (API.md §3).
 func (f fields) has(key string) bool { _, ok := f[key]; return ok }
 
-func (f fields) null(key string) bool { return string(f[key]) == "null" }
-
 // read decodes a field into a pointer; absent and null leave it as it is.
 func (f fields) read(key, kind string, into any) error {
 	raw, ok := f[key]
