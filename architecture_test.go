@@ -68,6 +68,9 @@ var home = map[string]string{
 	"github.com/wneessen/go-mail":     "alert",
 	"github.com/emersion/go-smtp":     "", // tests only
 	"github.com/emersion/go-sasl":     "",
+	"golang.org/x/crypto/argon2":      "registry",
+	"github.com/pquerna/otp":          "registry",
+	"github.com/ccojocar/zxcvbn-go":   "registry",
 	"pgregory.net/rapid":              "", // tests only
 	"github.com/google/go-cmp":        "",
 	"github.com/rogpeppe/go-internal": "",

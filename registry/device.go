@@ -2,12 +2,10 @@ package registry
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
 	"tandem"
-	"tandem/merge"
 )
 
 // DeviceEdit names what is to change of a device; nil leaves a value as it is.
@@ -23,17 +21,14 @@ type DeviceEdit struct {
 	Cohort      *string
 	Metadata    *tandem.Map // the whole of it
 	Notes       *string
-}
-
-// FieldChange is one field of a device before and after.
-type FieldChange struct {
-	Field  string `json:"field"`
-	Before any    `json:"before"`
-	After  any    `json:"after"`
+	IfVersion   *int64 // Stale, with the device as it is, when it is at another version
 }
 
 // CreateDevice adds a device. Without a device_id it gets one made from its name. Exists when that is taken.
-func (r *Registry) CreateDevice(ctx context.Context, _ Actor, org string, edit DeviceEdit) (tandem.Device, error) {
+func (r *Registry) CreateDevice(ctx context.Context, actor Actor, org string, edit DeviceEdit) (tandem.Device, error) {
+	if err := actor.may(org, CreateDevices); err != nil {
+		return tandem.Device{}, err
+	}
 	now := r.Clock()
 	d := r.newDevice(org, now)
 	apply(&d, edit)
@@ -47,7 +42,13 @@ func (r *Registry) CreateDevice(ctx context.Context, _ Actor, org string, edit D
 		return d, wrongDevice("create device", d.Name, p)
 	}
 	touch(&tandem.Device{}, &d, now)
-	err := r.Store.Apply(ctx, org, &tandem.Changes{CreateDevices: []tandem.Device{d}})
+	along := r.note(actor, org, "device.create", deviceThing(&d), nil, deviceAudit(&d))
+	pushing, err := r.pushing(ctx, org, actor.By(), nil)
+	if err != nil {
+		return d, err
+	}
+	pushing.created(&d, &along)
+	err = r.Store.Apply(ctx, org, &tandem.Changes{CreateDevices: []tandem.Device{d}, Along: along})
 	if tandem.Is(err, tandem.Exists) {
 		return d, tandem.Errorf(tandem.Exists, "create device", d.DeviceID, "a device with this device_id exists already").
 			WithHint("give the new one another device_id, or update the one that is there")
@@ -61,7 +62,10 @@ func (r *Registry) newDevice(org string, now time.Time) tandem.Device {
 }
 
 // Devices lists devices with where they are linked.
-func (r *Registry) Devices(ctx context.Context, _ Actor, org string, filter tandem.DeviceFilter) ([]tandem.DeviceRow, int, error) {
+func (r *Registry) Devices(ctx context.Context, actor Actor, org string, filter tandem.DeviceFilter) ([]tandem.DeviceRow, int, error) {
+	if err := actor.may(org, ReadDevices); err != nil {
+		return nil, 0, err
+	}
 	if filter.Now.IsZero() {
 		filter.Now = r.Clock()
 	}
@@ -69,7 +73,15 @@ func (r *Registry) Devices(ctx context.Context, _ Actor, org string, filter tand
 }
 
 // Device finds the one device whose id, device_id or name is ref. Several of one name are Invalid, and listed.
-func (r *Registry) Device(ctx context.Context, _ Actor, org, ref string) (tandem.Device, error) {
+func (r *Registry) Device(ctx context.Context, actor Actor, org, ref string) (tandem.Device, error) {
+	if err := actor.may(org, ReadDevices); err != nil {
+		return tandem.Device{}, err
+	}
+	return r.device(ctx, org, ref)
+}
+
+// device is Device without the question who asks.
+func (r *Registry) device(ctx context.Context, org, ref string) (tandem.Device, error) {
 	found, err := r.Store.FindDevices(ctx, org, ref)
 	switch {
 	case err != nil:
@@ -90,26 +102,32 @@ func (r *Registry) Device(ctx context.Context, _ Actor, org, ref string) (tandem
 
 // UpdateDevice changes what the edit names and gives the device with what changed. Nothing to change writes nothing.
 func (r *Registry) UpdateDevice(ctx context.Context, actor Actor, org, ref string, edit DeviceEdit) (tandem.Device, []FieldChange, error) {
+	if err := actor.may(org, UpdateDevices); err != nil {
+		return tandem.Device{}, nil, err
+	}
 	var after tandem.Device
 	var changes []FieldChange
 	err := retryMoved(func() error {
-		before, err := r.Device(ctx, actor, org, ref)
+		before, err := r.device(ctx, org, ref)
 		if err != nil {
 			return err
 		}
 		after = before
-		apply(&after, edit)
-		if changes = Diff(&before, &after); len(changes) == 0 {
-			return nil
+		if err := expect("update device", before.Name, before.Version, edit.IfVersion); err != nil {
+			return err
 		}
-		if p := checkDevice(&after); len(p) > 0 {
-			return wrongDevice("update device", before.Name, p)
+		if changes, err = r.decideEdit(&before, &after, edit); err != nil || len(changes) == 0 {
+			return err
 		}
-		touch(&before, &after, r.Clock())
-		err = r.Store.Apply(ctx, org, &tandem.Changes{UpdateDevices: []tandem.Device{after}})
+		along := r.note(actor, org, "device.update", deviceThing(&before), was(changes), is(changes))
+		pushing, err := r.pushing(ctx, org, actor.By(), []string{after.ID})
+		if err != nil {
+			return err
+		}
+		pushing.edited(&after, changes, &along)
+		err = r.Store.Apply(ctx, org, &tandem.Changes{UpdateDevices: []tandem.Device{after}, Along: along})
 		if tandem.Is(err, tandem.Exists) {
-			return tandem.Errorf(tandem.Exists, "update device", after.DeviceID, "another device has this device_id").
-				WithHint("a device_id is unique in the organization; choose another one")
+			return deviceIDTaken(after.DeviceID)
 		}
 		after.Version++
 		return err
@@ -117,23 +135,62 @@ func (r *Registry) UpdateDevice(ctx context.Context, actor Actor, org, ref strin
 	return after, changes, err
 }
 
-// DeleteDevice leaves a tombstone. What becomes of the remote device is decided by the next run (S17).
-func (r *Registry) DeleteDevice(ctx context.Context, actor Actor, org, ref string) (tandem.Device, error) {
+// decideEdit makes after of before and an edit, and says what changes.
+func (r *Registry) decideEdit(before, after *tandem.Device, edit DeviceEdit) ([]FieldChange, error) {
+	apply(after, edit)
+	changes := Diff(before, after)
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	if p := checkDevice(after); len(p) > 0 {
+		return nil, wrongDevice("update device", before.Name, p)
+	}
+	touch(before, after, r.Clock())
+	return changes, nil
+}
+
+func deviceIDTaken(id string) error {
+	return tandem.Errorf(tandem.Exists, "update device", id, "another device has this device_id").
+		WithHint("a device_id is unique in the organization; choose another one")
+}
+
+// DeleteDevice leaves a tombstone. What becomes of the remote device is decided by the next run (S17). With a version
+// it is Stale, with the device as it is, when the device is at another one.
+func (r *Registry) DeleteDevice(ctx context.Context, actor Actor, org, ref string, ifVersion ...int64) (tandem.Device, error) {
+	if err := actor.may(org, DeleteDevices); err != nil {
+		return tandem.Device{}, err
+	}
+	var want *int64
+	if len(ifVersion) > 0 {
+		want = &ifVersion[0]
+	}
 	var d tandem.Device
 	err := retryMoved(func() (err error) {
-		if d, err = r.Device(ctx, actor, org, ref); err != nil {
+		if d, err = r.device(ctx, org, ref); err != nil {
 			return err
 		}
+		if err := expect("delete device", d.Name, d.Version, want); err != nil {
+			return err
+		}
+		along := r.note(actor, org, "device.delete", deviceThing(&d), deviceAudit(&d), nil)
+		pushing, err := r.pushing(ctx, org, actor.By(), []string{d.ID})
+		if err != nil {
+			return err
+		}
+		pushing.deleted(&d, &along)
 		now := r.Clock()
 		d.DeletedAt, d.UpdatedAt = &now, now
-		return r.Store.Apply(ctx, org, &tandem.Changes{UpdateDevices: []tandem.Device{d}})
+		return r.Store.Apply(ctx, org, &tandem.Changes{UpdateDevices: []tandem.Device{d}, Along: along})
 	})
 	return d, err
 }
 
 // Link links a device to a remote device by a person's word.
 func (r *Registry) Link(ctx context.Context, actor Actor, org, serviceID, ref, externalID string) (tandem.Device, tandem.Assignment, error) {
-	d, err := r.Device(ctx, actor, org, ref)
+	if err := actor.may(org, UpdateDevices); err != nil {
+		return tandem.Device{}, tandem.Assignment{}, err
+	}
+	d, err := r.device(ctx, org, ref)
 	if err != nil {
 		return d, tandem.Assignment{}, err
 	}
@@ -146,7 +203,10 @@ func (r *Registry) Link(ctx context.Context, actor Actor, org, serviceID, ref, e
 
 // Unlink keeps a device's assignment but stops syncing it.
 func (r *Registry) Unlink(ctx context.Context, actor Actor, org, serviceID, ref string) (tandem.Device, error) {
-	d, err := r.Device(ctx, actor, org, ref)
+	if err := actor.may(org, UpdateDevices); err != nil {
+		return tandem.Device{}, err
+	}
+	d, err := r.device(ctx, org, ref)
 	if err != nil {
 		return d, err
 	}
@@ -187,89 +247,6 @@ func set[T any](to *T, value *T) {
 	*to = *value
 	if text, ok := any(to).(*string); ok {
 		*text = strings.TrimSpace(*text)
-	}
-}
-
-// Diff lists the fields in which two states of a device differ, in the order of the columns.
-func Diff(before, after *tandem.Device) []FieldChange {
-	var changes []FieldChange
-	add := func(field string, b, a any, same bool) {
-		if !same {
-			changes = append(changes, FieldChange{field, b, a})
-		}
-	}
-	add("name", before.Name, after.Name, before.Name == after.Name)
-	add("device_id", before.DeviceID, after.DeviceID, before.DeviceID == after.DeviceID)
-	add("device_type", before.DeviceType, after.DeviceType, before.DeviceType == after.DeviceType)
-	add("lifecycle", before.Lifecycle, after.Lifecycle, before.Lifecycle == after.Lifecycle)
-	add("hardware_ids", before.HardwareIDs, after.HardwareIDs, sameSet(before.HardwareIDs, after.HardwareIDs))
-	add("tags", before.Tags, after.Tags, sameSet(before.Tags, after.Tags))
-	add("enabled", before.Enabled, after.Enabled, before.Enabled == after.Enabled)
-	add("blueprint", before.Blueprint, after.Blueprint, before.Blueprint == after.Blueprint)
-	add("cohort", before.Cohort, after.Cohort, before.Cohort == after.Cohort)
-	add("metadata", before.Metadata, after.Metadata, len(changedLeaves(before.Metadata, after.Metadata)) == 0)
-	add("notes", before.Notes, after.Notes, before.Notes == after.Notes)
-	return changes
-}
-
-func sameSet(a, b []string) bool {
-	return slices.Equal(canonicalSet(a), canonicalSet(b))
-}
-
-// touch notes when each changed path was edited (S8); metadata leaf by leaf (S3).
-func touch(before, after *tandem.Device, now time.Time) {
-	times := make(tandem.EditTimes, len(before.FieldEditedAt)+1)
-	for path, at := range before.FieldEditedAt {
-		times[path] = at
-	}
-	for _, change := range Diff(before, after) {
-		if change.Field == tandem.FieldMetadata.String() {
-			for _, leaf := range changedLeaves(before.Metadata, after.Metadata) {
-				times[leaf] = now
-			}
-		} else if _, err := tandem.ParseField(change.Field); err == nil {
-			times[tandem.Path(change.Field)] = now
-		}
-	}
-	if before.ID == "" { // a new device is enabled or not from now on, also where that is the zero value
-		times[tandem.Path(tandem.FieldEnabled.String())] = now
-	}
-	after.FieldEditedAt, after.UpdatedAt = times, now
-}
-
-// changedLeaves gives the paths of the leaves that differ, sorted.
-func changedLeaves(before, after tandem.Map) []tandem.Path {
-	was, is := map[tandem.Path]any{}, map[tandem.Path]any{}
-	leaves("metadata", before, was)
-	leaves("metadata", after, is)
-	var paths []tandem.Path
-	for path, value := range is {
-		if old, ok := was[path]; !ok || !merge.Equal(old, value) {
-			paths = append(paths, path)
-		}
-	}
-	for path := range was {
-		if _, ok := is[path]; !ok {
-			paths = append(paths, path)
-		}
-	}
-	slices.Sort(paths)
-	return paths
-}
-
-var escapePointer = strings.NewReplacer("~", "~0", "/", "~1") // RFC 6901
-
-// leaves lists a map's leaves by path; null and an empty object are absent (S6).
-func leaves(at tandem.Path, v any, into map[tandem.Path]any) {
-	m, ok := v.(tandem.Map)
-	if !ok {
-		if v != nil {
-			into[at] = v
-		}
-		return
-	}
-	for key, inner := range m {
-		leaves(at+tandem.Path("/"+escapePointer.Replace(key)), inner, into)
 	}
 }
 

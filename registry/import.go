@@ -49,8 +49,13 @@ type ImportChange struct {
 // All rows are checked before the first is written. Rows that are wrong are reported by line; then
 // nothing is written unless SkipBad is set, and the error is Invalid. each may be nil; it sees what
 // changes once every row is known to be good or to be skipped.
-func (r *Registry) ImportDevices(ctx context.Context, _ Actor, org string, rows iter.Seq2[Row, error], options ImportOptions, each func(ImportChange)) (ImportReport, error) {
+func (r *Registry) ImportDevices(ctx context.Context, actor Actor, org string, rows iter.Seq2[Row, error], options ImportOptions, each func(ImportChange)) (ImportReport, error) {
 	report := ImportReport{DryRun: options.DryRun, Problems: []RowProblem{}}
+	for _, p := range []Permission{CreateDevices, UpdateDevices} {
+		if err := actor.may(org, p); err != nil {
+			return report, err
+		}
+	}
 	all, err := collect(rows)
 	if err != nil {
 		return report, err
@@ -60,7 +65,7 @@ func (r *Registry) ImportDevices(ctx context.Context, _ Actor, org string, rows 
 	if err != nil {
 		return report, err
 	}
-	im := &importing{r: r, org: org, options: options, services: services}
+	im := &importing{r: r, actor: actor, org: org, options: options, services: services}
 	im.checkDoubles(all)
 
 	// First pass: find everything that is wrong, write nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem"
@@ -12,6 +13,7 @@ import (
 // importing is one import under way.
 type importing struct {
 	r        *Registry
+	actor    Actor
 	org      string
 	options  ImportOptions
 	services map[string]tandem.Service // by id and by name
@@ -92,6 +94,10 @@ func (im *importing) decide(ctx context.Context, rows []Row) (decided, error) {
 	if err != nil {
 		return d, err
 	}
+	pushing, err := im.pushing(ctx, existing)
+	if err != nil {
+		return d, err
+	}
 	now := im.r.Clock()
 	for i := range rows {
 		row := &rows[i]
@@ -126,11 +132,15 @@ func (im *importing) decide(ctx context.Context, rows []Row) (decided, error) {
 			d.changes.CreateDevices = append(d.changes.CreateDevices, after)
 			d.created++
 			shown.Action, shown.Changes = "create", nil
+			im.note(&d, "device.create", &after, nil, deviceAudit(&after))
+			pushing.created(&after, &d.changes.Along)
 		case len(fields) > 0:
 			touch(&before, &after, now)
 			d.changes.UpdateDevices = append(d.changes.UpdateDevices, after)
 			d.updated++
 			shown.Action = "update"
+			im.note(&d, "device.update", &before, was(fields), is(fields))
+			pushing.edited(&after, fields, &d.changes.Along)
 		default:
 			d.unchanged++
 		}
@@ -144,6 +154,7 @@ func (im *importing) decide(ctx context.Context, rows []Row) (decided, error) {
 			d.changes.DropNotLinked = append(d.changes.DropNotLinked,
 				tandem.NotLinkedKey{ServiceID: assignment.ServiceID, ExternalDeviceID: assignment.ExternalDeviceID})
 			d.linked++
+			im.note(&d, "device.link", &after, nil, map[string]any{"service_id": assignment.ServiceID, "external_device_id": assignment.ExternalDeviceID})
 			shown.ExternalDeviceID = assignment.ExternalDeviceID
 			if shown.Action == "" {
 				shown.Action = "link"
@@ -154,6 +165,24 @@ func (im *importing) decide(ctx context.Context, rows []Row) (decided, error) {
 		}
 	}
 	return d, nil
+}
+
+// note adds the audit entry of a row.
+func (im *importing) note(d *decided, action string, device *tandem.Device, before, after any) {
+	d.changes.Audit = append(d.changes.Audit, im.r.entry(im.actor, im.org, action, deviceThing(device), before, after))
+}
+
+// pushing decides which of the edits leave for which services.
+func (im *importing) pushing(ctx context.Context, existing found) (*pushing, error) {
+	var ids []string
+	for _, d := range existing.byDeviceID {
+		ids = append(ids, d.ID)
+	}
+	for id := range existing.byID {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return im.r.pushing(ctx, im.org, im.actor.By(), slices.Compact(ids))
 }
 
 // found are devices that rows may mean.

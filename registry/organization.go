@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -14,8 +15,41 @@ type OrganizationEdit struct {
 	Slug *string
 }
 
-// CreateOrganization makes a tenant. An empty slug is made from the name. Exists when the slug is taken.
-func (r *Registry) CreateOrganization(ctx context.Context, _ Actor, name, slug string) (tandem.Organization, error) {
+// CreateOrganization makes a tenant. An empty slug is made from the name. Exists when the slug is taken. Besides the
+// command line, an owner of an organization may make another, and owns that one too.
+func (r *Registry) CreateOrganization(ctx context.Context, actor Actor, name, slug string) (tandem.Organization, error) {
+	if err := actor.mayFound(); err != nil {
+		return tandem.Organization{}, err
+	}
+	o, err := r.newOrganization(name, slug)
+	if err != nil {
+		return o, err
+	}
+	if err := r.Store.CreateOrganization(ctx, o, r.note(actor, o.ID, "organization.create", organizationThing(&o), nil, &o)); err != nil || actor.Root {
+		return o, err
+	}
+	return o, r.putMember(ctx, actor, o.ID, "member.add", actor.ID, actor.By(), "", tandem.Owner)
+}
+
+// mayFound refuses whoever may not make an organization.
+func (a Actor) mayFound() error {
+	if a.Root {
+		return nil
+	}
+	if err := a.person("create organization"); err != nil {
+		return err
+	}
+	for _, role := range a.Roles {
+		if role == tandem.Owner {
+			return nil
+		}
+	}
+	return tandem.Errorf(tandem.Forbidden, "create organization", "", "only an owner of an organization can make another one").
+		WithHint("ask an owner, or whoever runs the server: tandem org create NAME")
+}
+
+// newOrganization makes a tenant that is not stored yet.
+func (r *Registry) newOrganization(name, slug string) (tandem.Organization, error) {
 	now := r.Clock()
 	o := tandem.Organization{ID: r.NewID(), Name: strings.TrimSpace(name), Slug: slug, CreatedAt: now, UpdatedAt: now}
 	if o.Slug == "" {
@@ -25,28 +59,64 @@ func (r *Registry) CreateOrganization(ctx context.Context, _ Actor, name, slug s
 				WithHint("give one with --slug: up to 63 lower-case letters, digits and single hyphens, such as %q", "acme-europe")
 		}
 	}
-	if err := checkOrganization(&o); err != nil {
-		return o, err
+	return o, checkOrganization(&o)
+}
+
+// Organizations lists the actor's own tenants by slug; at the command line, all.
+func (r *Registry) Organizations(ctx context.Context, actor Actor) ([]tandem.Organization, error) {
+	if actor.Root {
+		return r.Store.Organizations(ctx)
 	}
-	return o, r.Store.CreateOrganization(ctx, o)
+	own := []tandem.Organization{}
+	for id := range actor.Roles {
+		o, err := r.Store.Organization(ctx, id)
+		if tandem.Is(err, tandem.NotFound) {
+			continue // deleted since the actor signed in
+		}
+		if err != nil {
+			return nil, err
+		}
+		if actor.May(o.ID, ReadOrganization) {
+			own = append(own, o)
+		}
+	}
+	slices.SortFunc(own, func(a, b tandem.Organization) int { return strings.Compare(a.Slug, b.Slug) })
+	return own, nil
 }
 
-// Organizations lists all tenants by slug.
-func (r *Registry) Organizations(ctx context.Context, _ Actor) ([]tandem.Organization, error) {
-	return r.Store.Organizations(ctx)
+// Organization finds one of the actor's own by id or slug; others are not even looked up.
+func (r *Registry) Organization(ctx context.Context, actor Actor, ref string) (tandem.Organization, error) {
+	if actor.Root {
+		return r.Store.Organization(ctx, ref)
+	}
+	own, err := r.Organizations(ctx, actor)
+	if err != nil {
+		return tandem.Organization{}, err
+	}
+	for i := range own {
+		if own[i].ID == ref || own[i].Slug == ref {
+			return own[i], nil
+		}
+	}
+	return tandem.Organization{}, noOrganization(ref)
 }
 
-// Organization finds one by id or slug.
-func (r *Registry) Organization(ctx context.Context, _ Actor, ref string) (tandem.Organization, error) {
-	return r.Store.Organization(ctx, ref)
-}
-
-// UpdateOrganization changes a tenant's name or slug.
-func (r *Registry) UpdateOrganization(ctx context.Context, _ Actor, ref string, edit OrganizationEdit) (tandem.Organization, error) {
-	o, err := r.Store.Organization(ctx, ref)
+// organizationTo finds one that the actor may do something with.
+func (r *Registry) organizationTo(ctx context.Context, actor Actor, ref string, p Permission) (tandem.Organization, error) {
+	o, err := r.Organization(ctx, actor, ref)
 	if err != nil {
 		return o, err
 	}
+	return o, actor.may(o.ID, p)
+}
+
+// UpdateOrganization changes a tenant's name or slug.
+func (r *Registry) UpdateOrganization(ctx context.Context, actor Actor, ref string, edit OrganizationEdit) (tandem.Organization, error) {
+	o, err := r.organizationTo(ctx, actor, ref, UpdateOrganization)
+	if err != nil {
+		return o, err
+	}
+	before := o
 	if edit.Name != nil {
 		o.Name = strings.TrimSpace(*edit.Name)
 	}
@@ -57,17 +127,19 @@ func (r *Registry) UpdateOrganization(ctx context.Context, _ Actor, ref string, 
 		return o, err
 	}
 	o.UpdatedAt = r.Clock()
-	return o, r.Store.UpdateOrganization(ctx, o)
+	return o, r.Store.UpdateOrganization(ctx, o, r.note(actor, o.ID, "organization.update", organizationThing(&o), &before, &o))
 }
 
-// DeleteOrganization removes a tenant and everything that it has here. Its remote projects are not touched.
-func (r *Registry) DeleteOrganization(ctx context.Context, _ Actor, ref string) (tandem.Organization, error) {
-	o, err := r.Store.Organization(ctx, ref)
+// DeleteOrganization removes a tenant and everything that it has here, its audit too. Its remote projects are not touched.
+func (r *Registry) DeleteOrganization(ctx context.Context, actor Actor, ref string) (tandem.Organization, error) {
+	o, err := r.organizationTo(ctx, actor, ref, DeleteOrganization)
 	if err != nil {
 		return o, err
 	}
 	return o, r.Store.DeleteOrganization(ctx, o.ID)
 }
+
+func organizationThing(o *tandem.Organization) thing { return thing{"organization", o.ID, o.Slug} }
 
 func checkOrganization(o *tandem.Organization) error {
 	if err := checkLine("name", o.Name, 1, 200); err != nil {

@@ -19,7 +19,7 @@ import (
 	"tandem/store/sqlite"
 )
 
-var actor = registry.Actor{Name: "tester"}
+var actor = registry.Command("tester")
 
 // open gives a registry over a fresh database, with one organization.
 func open(t *testing.T) (*registry.Registry, *store.Store, string) {

@@ -1,9 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"net/url"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +24,8 @@ type ServiceEdit struct {
 	Key          Seal                        // nil keeps the key
 	IsActive     *bool
 	SyncEnabled  *bool
-	SyncInterval *int // seconds
+	SyncInterval *int   // seconds
+	IfVersion    *int64 // Stale, with the service as it is, when it is at another version
 }
 
 // NewService is what a service is made of.
@@ -33,7 +37,10 @@ type NewService struct {
 }
 
 // AddService connects a project. Exists when the name is taken or the project is connected already (S19).
-func (r *Registry) AddService(ctx context.Context, _ Actor, org string, add NewService) (tandem.Service, error) {
+func (r *Registry) AddService(ctx context.Context, actor Actor, org string, add NewService) (tandem.Service, error) {
+	if err := actor.may(org, ManageServices); err != nil {
+		return tandem.Service{}, err
+	}
 	now := r.Clock()
 	s := tandem.Service{ID: r.NewID(), OrganizationID: org, Name: add.Name, ServiceType: add.ServiceType, Config: add.Config,
 		IsActive: true, SyncInterval: 300, State: tandem.ServiceOK, Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -45,22 +52,37 @@ func (r *Registry) AddService(ctx context.Context, _ Actor, org string, add NewS
 		return s, err
 	}
 	s.Credentials = sealed
-	return s, r.Store.CreateService(ctx, org, s)
+	return s, r.Store.CreateService(ctx, org, s, r.note(actor, org, "service.create", serviceThing(&s), nil, serviceAudit(&s)))
 }
 
 // Services lists an organization's services by name.
-func (r *Registry) Services(ctx context.Context, _ Actor, org string) ([]tandem.Service, error) {
+func (r *Registry) Services(ctx context.Context, actor Actor, org string) ([]tandem.Service, error) {
+	if err := actor.may(org, ReadServices); err != nil {
+		return nil, err
+	}
 	return r.Store.Services(ctx, org)
 }
 
 // Service finds one by id or name.
-func (r *Registry) Service(ctx context.Context, _ Actor, org, ref string) (tandem.Service, error) {
+func (r *Registry) Service(ctx context.Context, actor Actor, org, ref string) (tandem.Service, error) {
+	if err := actor.may(org, ReadServices); err != nil {
+		return tandem.Service{}, err
+	}
 	return r.Store.Service(ctx, org, ref)
 }
 
 // UpdateService changes a service's settings, switches or key. A new key clears a refused or locked state (S31).
-// Another project is refused while devices are linked: the links belong to the old one (S21).
-func (r *Registry) UpdateService(ctx context.Context, _ Actor, org, ref string, edit ServiceEdit) (tandem.Service, error) {
+// Another project is refused while devices are linked: the links belong to the old one (S21). The key, the address
+// and the project decide whose devices these are: they need the permission to manage services.
+func (r *Registry) UpdateService(ctx context.Context, actor Actor, org, ref string, edit ServiceEdit) (tandem.Service, error) {
+	if err := actor.may(org, UpdateServices); err != nil {
+		return tandem.Service{}, err
+	}
+	if edit.Key != nil {
+		if err := actor.may(org, ManageServices); err != nil {
+			return tandem.Service{}, err
+		}
+	}
 	var s tandem.Service
 	err := retryMoved(func() error {
 		before, err := r.Store.Service(ctx, org, ref)
@@ -68,17 +90,10 @@ func (r *Registry) UpdateService(ctx context.Context, _ Actor, org, ref string, 
 			return err
 		}
 		s = before
-		set(&s.Name, edit.Name)
-		set(&s.IsActive, edit.IsActive)
-		set(&s.SyncEnabled, edit.SyncEnabled)
-		set(&s.SyncInterval, edit.SyncInterval)
-		if edit.Config != nil {
-			edit.Config(&s.Config)
-		}
-		if err := r.checkService(ctx, &s); err != nil {
+		if err := expect("update service", before.Name, before.Version, edit.IfVersion); err != nil {
 			return err
 		}
-		if err := r.checkProjectChange(ctx, org, &before, &s); err != nil {
+		if err := r.decideService(ctx, actor, &before, &s, edit); err != nil {
 			return err
 		}
 		if edit.Key != nil {
@@ -87,13 +102,62 @@ func (r *Registry) UpdateService(ctx context.Context, _ Actor, org, ref string, 
 			}
 		}
 		s.UpdatedAt = r.Clock()
-		if err := r.Store.UpdateService(ctx, org, s); err != nil {
-			return err
-		}
-		s.Version++
-		return r.clearState(ctx, org, &s, edit.Key != nil)
+		return r.storeService(ctx, actor, org, "service.update", &before, &s)
 	})
 	return s, err
+}
+
+// decideService makes after of before and an edit, and refuses what is wrong with it.
+func (r *Registry) decideService(ctx context.Context, actor Actor, before, after *tandem.Service, edit ServiceEdit) error {
+	set(&after.Name, edit.Name)
+	set(&after.IsActive, edit.IsActive)
+	set(&after.SyncEnabled, edit.SyncEnabled)
+	set(&after.SyncInterval, edit.SyncInterval)
+	if edit.Config != nil {
+		after.Config = copied(before.Config)
+		edit.Config(&after.Config)
+		if !reflect.DeepEqual(before.Config.Webhook, after.Config.Webhook) {
+			return invalid("webhook", "is changed by its own command")
+		}
+		if before.Config.Project != after.Config.Project || !sameBase(before.Config.BaseURL, after.Config.BaseURL) {
+			if err := actor.may(after.OrganizationID, ManageServices); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.checkService(ctx, after); err != nil {
+		return err
+	}
+	return r.checkProjectChange(ctx, after.OrganizationID, before, after)
+}
+
+// copied gives settings whose maps and lists an edit may change without touching the others.
+func copied(c tandem.ServiceConfig) tandem.ServiceConfig {
+	c.FieldStrategies, c.Webhook.Paths = maps.Clone(c.FieldStrategies), maps.Clone(c.Webhook.Paths)
+	c.Filters.Tags = slices.Clone(c.Filters.Tags)
+	return c
+}
+
+// storeService writes a changed service with its audit.
+func (r *Registry) storeService(ctx context.Context, actor Actor, org, action string, before, s *tandem.Service) error {
+	was, is := serviceAudit(before), serviceAudit(s)
+	newKey := !bytes.Equal(before.Credentials, s.Credentials)
+	if newKey {
+		is["key"] = "changed"
+	}
+	if !bytes.Equal(before.WebhookSecrets, s.WebhookSecrets) {
+		is["webhook_secrets"] = "changed"
+	}
+	if err := r.Store.UpdateService(ctx, org, *s, r.note(actor, org, action, serviceThing(s), was, is)); err != nil {
+		return err
+	}
+	s.Version++
+	return r.clearState(ctx, org, s, newKey)
+}
+
+// serviceAudit is what the audit keeps of a service.
+func serviceAudit(s *tandem.Service) map[string]any {
+	return map[string]any{"name": s.Name, "config": s.Config, "is_active": s.IsActive, "sync_enabled": s.SyncEnabled, "sync_interval_seconds": s.SyncInterval}
 }
 
 // clearState forgets that the remote refused the old key.
@@ -124,30 +188,19 @@ func (r *Registry) checkProjectChange(ctx context.Context, org string, before, a
 }
 
 // DeleteService removes a service and unlinks its devices, which stay on both sides.
-func (r *Registry) DeleteService(ctx context.Context, _ Actor, org, ref string) (s tandem.Service, unlinked int, err error) {
+func (r *Registry) DeleteService(ctx context.Context, actor Actor, org, ref string) (s tandem.Service, unlinked int, err error) {
+	if err := actor.may(org, ManageServices); err != nil {
+		return s, 0, err
+	}
 	err = retryMoved(func() (err error) {
 		if s, err = r.Store.Service(ctx, org, ref); err != nil {
 			return err
 		}
-		unlinked, err = r.Store.DeleteService(ctx, org, s.ID, s.Version, r.Clock())
+		along := r.note(actor, org, "service.delete", serviceThing(&s), serviceAudit(&s), nil)
+		unlinked, err = r.Store.DeleteService(ctx, org, s.ID, s.Version, r.Clock(), along)
 		return err
 	})
 	return s, unlinked, err
-}
-
-// NotLinked lists what the last listing of a service showed and nothing here is linked to.
-func (r *Registry) NotLinked(ctx context.Context, _ Actor, org, serviceID string, filter tandem.NotLinkedFilter) ([]tandem.NotLinked, int, error) {
-	return r.Store.NotLinked(ctx, org, serviceID, filter)
-}
-
-// ImportRemote creates local devices for remote ones, whatever the filters say.
-func (r *Registry) ImportRemote(ctx context.Context, actor Actor, org, serviceID string, externalIDs []string) (tandem.Run, error) {
-	return r.Engine.ImportRemote(ctx, org, serviceID, externalIDs, actor.By())
-}
-
-// IgnoreRemote hides remote devices from the list of those not linked, or shows them again.
-func (r *Registry) IgnoreRemote(ctx context.Context, _ Actor, org, serviceID string, externalIDs []string, ignore bool) error {
-	return r.Engine.IgnoreRemote(ctx, org, serviceID, externalIDs, ignore)
 }
 
 // checkService says everything that is wrong with a service, and refuses a project that is connected already.
@@ -267,10 +320,4 @@ func between[T int | float64](name string, value, least, most T) error {
 		return nil
 	}
 	return invalid(name, "is %v, it must be between %v and %v", value, least, most)
-}
-
-// ConfirmProject lets a service have another project behind it than the one it was linked to (S21).
-// All its devices are unlinked first, each with an entry in the history; they stay here as they are.
-func (r *Registry) ConfirmProject(ctx context.Context, actor Actor, org, id string) (detached int, err error) {
-	return r.Engine.ConfirmProject(ctx, org, id, actor.By())
 }

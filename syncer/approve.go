@@ -108,12 +108,12 @@ func (e *Engine) Approve(ctx context.Context, org, runID, by string, report tand
 }
 
 // Discard drops what a blocked run held back. What caused it is still there: the next run holds it back again.
-func (e *Engine) Discard(ctx context.Context, org, runID, by string) error {
+func (e *Engine) Discard(ctx context.Context, org, runID, by string, along ...tandem.Along) error {
 	blocked, err := e.blocked(ctx, org, runID)
 	if err != nil {
 		return err
 	}
-	return e.Store.ClosePlan(ctx, org, blocked.PlanID, tandem.PlanDiscarded, e.Clock().UTC())
+	return e.Store.ClosePlan(ctx, org, blocked.PlanID, tandem.PlanDiscarded, e.Clock().UTC(), along...)
 }
 
 func (e *Engine) blocked(ctx context.Context, org, runID string) (tandem.Run, error) {

@@ -318,7 +318,7 @@ func (r *run) fail(c tandem.Change, err error) {
 }
 
 // IgnoreRemote hides remote devices from the not-linked list, or shows them again.
-func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, externalIDs []string, ignore bool) error {
+func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, externalIDs []string, ignore bool, along ...tandem.Along) error {
 	service, err := e.Store.Service(ctx, org, serviceID)
 	if err != nil {
 		return err
@@ -350,6 +350,9 @@ func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, extern
 		if err := e.Store.Apply(ctx, org, drop); err != nil {
 			return err
 		}
+	}
+	if len(along) > 0 {
+		c.Along = along[0]
 	}
 	return e.Store.Apply(ctx, org, c)
 }

@@ -219,7 +219,7 @@ func (a *app) actor() registry.Actor {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		name = u.Username + " (command line)"
 	}
-	return registry.Actor{Name: name}
+	return registry.Command(name)
 }
 
 // newID mints a UUIDv7. It fails only when the system has no randomness left, which is no state to go on in.

@@ -1,0 +1,239 @@
+package registry
+
+import (
+	"context"
+	"net/mail"
+	"strings"
+
+	"tandem"
+)
+
+// Users lists the people of an organization with their roles, by email, and counts all matches.
+func (r *Registry) Users(ctx context.Context, actor Actor, org string, filter tandem.MemberFilter) ([]tandem.Member, int, error) {
+	if err := actor.may(org, ReadUsers); err != nil {
+		return nil, 0, err
+	}
+	return r.Server.Members(ctx, org, filter)
+}
+
+// User finds one of them by id or email.
+func (r *Registry) User(ctx context.Context, actor Actor, org, ref string) (tandem.Member, error) {
+	if err := actor.may(org, ReadUsers); err != nil {
+		return tandem.Member{}, err
+	}
+	return r.Server.Member(ctx, org, ref)
+}
+
+// Me gives the actor's own account and organizations.
+func (r *Registry) Me(ctx context.Context, actor Actor) (tandem.User, []tandem.Belonging, error) {
+	if err := actor.person("read account"); err != nil {
+		return tandem.User{}, nil, err
+	}
+	u, err := r.Server.User(ctx, actor.UserID)
+	if err != nil {
+		return u, nil, err
+	}
+	all, err := r.Server.Belongings(ctx, u.ID)
+	return u, all, err
+}
+
+// Rename changes the actor's own name.
+func (r *Registry) Rename(ctx context.Context, actor Actor, name string) (tandem.User, error) {
+	if err := actor.person("rename account"); err != nil {
+		return tandem.User{}, err
+	}
+	if err := checkLine("name", strings.TrimSpace(name), 1, maxName); err != nil {
+		return tandem.User{}, err
+	}
+	return r.editUser(ctx, actor, actor.UserID, "user.update", func(u *tandem.User) error {
+		u.Name = strings.TrimSpace(name)
+		return nil
+	})
+}
+
+// ChangeRole gives a person another role. Nobody gives, or takes, a role above their own; the last owner stays one.
+func (r *Registry) ChangeRole(ctx context.Context, actor Actor, org, ref string, role tandem.Role) (tandem.Member, error) {
+	m, err := r.memberTo(ctx, actor, org, ref, role)
+	if err != nil || m.Role == role {
+		return m, err
+	}
+	if err := r.leavesAnOwner(ctx, org, &m, role); err != nil {
+		return m, err
+	}
+	was := m.Role
+	m.Role = role
+	return m, r.putMember(ctx, actor, org, "member.update", m.ID, m.Email, was, role)
+}
+
+// RemoveUser ends a person's membership; their tokens of the organization end with it. The last owner stays.
+func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string) (tandem.Member, error) {
+	m, err := r.memberTo(ctx, actor, org, ref, tandem.Viewer)
+	if err != nil {
+		return m, err
+	}
+	if err := r.leavesAnOwner(ctx, org, &m, ""); err != nil {
+		return m, err
+	}
+	along := r.note(actor, org, "member.remove", userThing(&m.User), map[string]any{"role": m.Role}, nil)
+	return m, r.Store.Apply(ctx, org, &tandem.Changes{DropMembers: []string{m.ID}, Along: along})
+}
+
+// DisableUser keeps a person from signing in anywhere, or lets them again. Who does so manages all organizations that
+// the person belongs to: elsewhere it would be somebody else's decision.
+func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string, disabled bool) (tandem.User, error) {
+	m, err := r.memberTo(ctx, actor, org, ref, tandem.Viewer)
+	if err != nil {
+		return m.User, err
+	}
+	if disabled {
+		if err := r.leavesAnOwner(ctx, org, &m, ""); err != nil {
+			return m.User, err
+		}
+	}
+	all, err := r.Server.Belongings(ctx, m.ID)
+	if err != nil {
+		return m.User, err
+	}
+	for _, b := range all {
+		if !actor.May(b.Organization.ID, ManageUsers) || !atMost(b.Role, actor.role(b.Organization.ID)) {
+			return m.User, tandem.Errorf(tandem.Forbidden, "disable user", m.Email, "the person belongs to another organization too, in which you do not manage people").
+				WithHint("remove them from this one instead")
+		}
+	}
+	action := "user.enable"
+	if disabled {
+		action = "user.disable"
+	}
+	return r.editUser(ctx, actor, m.ID, action, func(u *tandem.User) error {
+		u.DisabledAt = nil
+		u.Epoch++ // sessions end
+		if disabled {
+			now := r.Clock()
+			u.DisabledAt = &now
+		}
+		return nil
+	})
+}
+
+// memberTo finds a member that the actor may change, to a role that the actor may give.
+func (r *Registry) memberTo(ctx context.Context, actor Actor, org, ref string, role tandem.Role) (tandem.Member, error) {
+	if err := actor.mayGive(org, role); err != nil {
+		return tandem.Member{}, err
+	}
+	m, err := r.Server.Member(ctx, org, ref)
+	if err != nil {
+		return m, err
+	}
+	if !atMost(m.Role, actor.role(org)) {
+		return m, tandem.Errorf(tandem.Forbidden, "change user", m.Email, "the person is %s, which is above your role %s", m.Role, actor.role(org)).
+			WithHint("ask an owner")
+	}
+	return m, nil
+}
+
+// mayGive refuses to give a role above one's own.
+func (a Actor) mayGive(org string, role tandem.Role) error {
+	if err := a.may(org, ManageUsers); err != nil {
+		return err
+	}
+	if err := checkRole(role); err != nil {
+		return err
+	}
+	if !atMost(role, a.role(org)) {
+		return tandem.Errorf(tandem.Forbidden, "give role", string(role), "the role %s is above your role %s", role, a.role(org)).
+			WithHint("ask an owner")
+	}
+	return nil
+}
+
+// leavesAnOwner refuses to take the role of the last owner who can sign in.
+func (r *Registry) leavesAnOwner(ctx context.Context, org string, m *tandem.Member, to tandem.Role) error {
+	if m.Role != tandem.Owner || to == tandem.Owner {
+		return nil
+	}
+	owners, _, err := r.Server.Members(ctx, org, tandem.MemberFilter{Role: tandem.Owner, Page: tandem.Page{Limit: 1000}})
+	if err != nil {
+		return err
+	}
+	for i := range owners {
+		if owners[i].ID != m.ID && owners[i].DisabledAt == nil {
+			return nil
+		}
+	}
+	return tandem.Errorf(tandem.Invalid, "change user", m.Email, "this is the organization's last owner").
+		WithHint("make somebody else an owner first")
+}
+
+// putMember writes a membership with its audit.
+func (r *Registry) putMember(ctx context.Context, actor Actor, org, action, user, email string, was, role tandem.Role) error {
+	now := r.Clock()
+	var before any
+	if was != "" {
+		before = map[string]any{"role": was}
+	}
+	return r.Store.Apply(ctx, org, &tandem.Changes{
+		PutMembers: []tandem.Membership{{OrganizationID: org, UserID: user, Role: role, CreatedAt: now, UpdatedAt: now}},
+		Along:      r.note(actor, org, action, thing{"user", user, email}, before, map[string]any{"role": role})})
+}
+
+// editUser changes a person and notes it in each of their organizations.
+func (r *Registry) editUser(ctx context.Context, actor Actor, id, action string, edit func(*tandem.User) error) (tandem.User, error) {
+	var u tandem.User
+	err := retryMoved(func() (err error) {
+		if u, err = r.Server.User(ctx, id); err != nil {
+			return err
+		}
+		before := u
+		if err := edit(&u); err != nil {
+			return err
+		}
+		all, err := r.Server.Belongings(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		was, is := userAudit(&before, &u)
+		var audit []tandem.AuditEntry
+		for _, b := range all {
+			audit = append(audit, r.entry(actor, b.Organization.ID, action, userThing(&u), was, is))
+		}
+		u.UpdatedAt = r.Clock()
+		if err := r.Server.UpdateUser(ctx, u, audit...); err != nil {
+			return err
+		}
+		u.Version++
+		return nil
+	})
+	return u, err
+}
+
+// userAudit says what changed of a person; of secrets, that they did.
+func userAudit(before, after *tandem.User) (was, is map[string]any) {
+	was, is = map[string]any{}, map[string]any{}
+	note := func(field string, b, a any, same bool) {
+		if !same {
+			was[field], is[field] = b, a
+		}
+	}
+	note("name", before.Name, after.Name, before.Name == after.Name)
+	note("disabled", before.DisabledAt != nil, after.DisabledAt != nil, (before.DisabledAt == nil) == (after.DisabledAt == nil))
+	note("totp_enabled", before.TOTPEnabled, after.TOTPEnabled, before.TOTPEnabled == after.TOTPEnabled)
+	note("identity", before.Issuer != "", after.Issuer, before.Issuer == after.Issuer && before.Subject == after.Subject)
+	note("recovery_codes", len(before.RecoveryHashes), len(after.RecoveryHashes), len(before.RecoveryHashes) == len(after.RecoveryHashes))
+	if before.PasswordHash != after.PasswordHash {
+		is["password"] = "changed"
+	}
+	return was, is
+}
+
+// checkEmail accepts a plain address and gives it trimmed.
+func checkEmail(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if err := checkLine("email", text, 3, 254); err != nil {
+		return text, err
+	}
+	address, err := mail.ParseAddress(text)
+	if err != nil || address.Address != text || address.Name != "" {
+		return text, invalid("email", "%q is not an email address", text)
+	}
+	return text, nil
+}
