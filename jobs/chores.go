@@ -50,27 +50,6 @@ func (j *Jobs) seal(ctx context.Context, w *job) error {
 	return unless(gone(err), err)
 }
 
-// notify has the notifications that are due sent now instead of at the next look.
-func (j *Jobs) notify(ctx context.Context, _ *job) error {
-	if j.Notifications == nil {
-		return nil
-	}
-	for {
-		n, err := j.Notifications.Process(ctx)
-		if err != nil || n == 0 {
-			return err
-		}
-	}
-}
-
-// escalate has alerts told again that nobody acknowledged.
-func (j *Jobs) escalate(ctx context.Context, _ *job) error {
-	if j.Escalate == nil {
-		return nil
-	}
-	return j.Escalate(ctx)
-}
-
 // settle settles conflicts in bulk (S10). Those that another attempt settled are not pending any more.
 func (j *Jobs) settle(ctx context.Context, w *job) error {
 	var s tandem.Settlement

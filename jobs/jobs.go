@@ -18,10 +18,14 @@ type Store interface {
 	tandem.JobStore
 	tandem.RetentionStore
 	tandem.AuditStore
+	tandem.AlertStore
 	Organizations(ctx context.Context) ([]tandem.Organization, error)
+	Organization(ctx context.Context, idOrSlug string) (tandem.Organization, error)
 	Service(ctx context.Context, org, idOrName string) (tandem.Service, error)
 	Run(ctx context.Context, org, id string) (tandem.Run, error)
 	Runs(ctx context.Context, org string, filter tandem.RunFilter) ([]tandem.Run, int, error)
+	Conflicts(ctx context.Context, org string, filter tandem.ConflictFilter) ([]tandem.Conflict, int, error)
+	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
 	Plans(ctx context.Context, org, service string) ([]tandem.Plan, error)
 }
 
@@ -35,10 +39,15 @@ type Engine interface {
 
 var _ Engine = (*syncer.Engine)(nil)
 
-// Batches is a stream of rows that are claimed and done in batches, in each process: received deliveries, notifications.
-// Process does one batch and says how many rows it had; 0 where nothing was due.
-type Batches interface {
-	Process(ctx context.Context) (n int, err error)
+// Deliveries processes received webhooks until ctx ends; package webhook's Processor does it. Each process has one: such
+// a stream is no job an event.
+type Deliveries interface {
+	Run(ctx context.Context) error
+}
+
+// Notifier sends the notifications that are due; package alert's does it.
+type Notifier interface {
+	Send(ctx context.Context) (sent int, err error)
 }
 
 // Options say what the background work works with.
@@ -54,12 +63,9 @@ type Options struct {
 	Retention tandem.Retention
 	// Runs and Workers are how many runs, and other jobs, this process does at once; 0 means DefaultRuns and DefaultWorkers.
 	Runs, Workers int
-	// Deliveries and Notifications may be missing.
-	Deliveries, Notifications Batches
-	// RunEnded is called for each run that ended, at least once, beside what the schedule makes of it; it raises and resolves
-	// alerts. Escalate is called now and then, in one process at a time. Both may be missing.
-	RunEnded func(ctx context.Context, org, runID string) error
-	Escalate func(ctx context.Context) error
+	// Deliveries and Notifier may be missing.
+	Deliveries Deliveries
+	Notifier   Notifier
 	// Report receives the progress of the runs of this process; it may be missing.
 	Report tandem.Report
 
@@ -163,20 +169,12 @@ func (j *Jobs) lookers() []looker {
 		{"look at the audit", 2 * time.Second, j.lookAtAudit},
 	}
 	if j.Deliveries != nil {
-		all = append(all, looker{"process deliveries", 100 * time.Millisecond, batches(j.Deliveries)})
+		all = append(all, looker{"process deliveries", time.Second, func(ctx context.Context) (bool, error) { return false, j.Deliveries.Run(ctx) }})
 	}
-	if j.Notifications != nil {
-		all = append(all, looker{"send notifications", time.Second, batches(j.Notifications)})
+	if j.Notifier != nil {
+		all = append(all, looker{"send notifications", 2 * time.Second, j.lookAtNotifications})
 	}
 	return all
-}
-
-// batches goes on while there is more.
-func batches(b Batches) func(context.Context) (bool, error) {
-	return func(ctx context.Context) (bool, error) {
-		n, err := b.Process(ctx)
-		return n > 0, err
-	}
 }
 
 // now is the time by the clock, UTC.

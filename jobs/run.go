@@ -61,11 +61,11 @@ func logEnd(log *slog.Logger, run *tandem.Run, took time.Duration, err error) {
 	log.Info("a run ended", args...)
 }
 
-// sweepMemory is what the sweep saw before: a run counts as deserted only when it looks so twice.
+// sweepMemory is since when queued runs had no job: it may still be on its way.
 type sweepMemory struct{ seen map[string]time.Time }
 
-// The sweep's bounds: how long a run is left alone after it was queued or began, how long it must look deserted, and
-// how many are looked at.
+// The sweep's bounds: how long a run is left alone after it was queued or began, how long a queued one must look
+// deserted, and how many are looked at.
 const (
 	settleIn    = 5 * time.Second
 	deserted    = 3 * time.Second
@@ -89,7 +89,7 @@ func (j *Jobs) sweep(ctx context.Context) (more bool, err error) {
 		if !before {
 			first = now
 		}
-		if now.Sub(first) < deserted {
+		if run.Status == tandem.RunQueued && now.Sub(first) < deserted {
 			seen[run.ID] = first
 			continue
 		}

@@ -147,29 +147,9 @@ func whole(run *tandem.Run, now time.Time) bool {
 	return d.WaitingUntil == nil || run.Status == tandem.RunQueued && now.Before(*d.WaitingUntil)
 }
 
-// runEnded makes of a scheduled run's end what it means for the schedule, and raises or resolves alerts.
-func (j *Jobs) runEnded(ctx context.Context, w *job) error {
-	id := w.Args["run_id"]
-	run, err := j.Store.Run(ctx, w.Org, id)
-	if err != nil {
-		return unless(gone(err), err)
-	}
-	if err := j.learn(ctx, &run); err != nil {
-		return err
-	}
-	if j.RunEnded == nil {
-		return nil
-	}
-	return j.RunEnded(ctx, w.Org, id)
-}
-
 // learn counts the scheduled runs that failed in a row, and puts the next one off while they do.
-func (j *Jobs) learn(ctx context.Context, run *tandem.Run) error {
-	service, err := j.Store.Service(ctx, run.OrganizationID, run.ServiceID)
-	if err != nil {
-		return unless(gone(err), err)
-	}
-	mark, ok := lesson(&service, run, j.now(), rand.Float64())
+func (j *Jobs) learn(ctx context.Context, service *tandem.Service, run *tandem.Run) error {
+	mark, ok := lesson(service, run, j.now(), rand.Float64())
 	if !ok {
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"tandem"
 )
 
 // The bounds of taking over: jobs at once, and how long they are kept from other processes.
@@ -28,15 +30,20 @@ func (j *Jobs) takeOver(ctx context.Context) (more bool, err error) {
 		}
 		return true, nil
 	}
-	list := make([]work, len(pending))
+	list := make([]work, 0, len(pending))
 	ids := make([]int64, len(pending))
 	for i, p := range pending {
 		ids[i] = p.ID
-		list[i] = work{kind: p.Kind, Org: p.OrganizationID, Args: p.Args, at: j.machine(p.At), handed: true,
-			Key: "pending/" + strconv.FormatInt(p.ID, 10)}
+		if p.Kind == tandem.JobPush {
+			continue // every process looks for pushes, and sees them when they are due
+		}
+		list = append(list, work{kind: p.Kind, Org: p.OrganizationID, Args: p.Args, at: j.machine(p.At), handed: true,
+			Key: "pending/" + strconv.FormatInt(p.ID, 10)})
 	}
-	if err := j.engine.insert(ctx, list); err != nil {
-		return false, err
+	if len(list) > 0 {
+		if err := j.engine.insert(ctx, list); err != nil {
+			return false, err
+		}
 	}
 	return true, j.Store.DropJobs(ctx, ids)
 }
