@@ -20,6 +20,9 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 		a.tx = tx
 		return a.run(ctx)
 	})
+	if err == nil {
+		s.bell.ring()
+	}
 	return a.explain(ctx, err)
 }
 
@@ -66,6 +69,8 @@ func (a *apply) run(ctx context.Context) error {
 		{"devices", a.devices}, {"observations", a.observe}, {"assignments", a.assignments}, {"intents", a.intents},
 		{"conflicts", a.conflicts}, {"entries", a.entries}, {"remote devices", a.notLinked}, {"entities", a.entities},
 		{"runs", a.runs}, {"services", a.services}, {"members", a.members}, {"invitations", a.invitations}, {"tokens", a.tokens},
+		{"alerts", a.alerts}, {"channels", a.channels}, {"notifications", a.notifications}, {"observed values", a.history}, {"deliveries", a.outcomes},
+		{"pushes", a.dropPushes},
 		{"along", a.along},
 	} {
 		a.step = step.name

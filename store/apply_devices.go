@@ -236,7 +236,7 @@ func (a *apply) devicesExist(ctx context.Context, observations []tandem.Observat
 	for i := range observations {
 		ids[i] = observations[i].DeviceID
 	}
-	return a.exist(ctx, "devices", "device", ids)
+	return a.exist(ctx, a.tx, a.org, "devices", "device", ids)
 }
 
 // mergeObserved makes one observation of several about the same device, in the order of their ids, which is the order

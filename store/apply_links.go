@@ -58,18 +58,18 @@ func (a *apply) checkParents(ctx context.Context) error {
 			}
 		}
 	}
-	if err := a.exist(ctx, "device_services", "service", services); err != nil {
+	if err := a.exist(ctx, a.tx, a.org, "device_services", "service", services); err != nil {
 		return err
 	}
-	return a.exist(ctx, "devices", "device", devices)
+	return a.exist(ctx, a.tx, a.org, "devices", "device", devices)
 }
 
 // exist refuses ids that a table of the organization does not have.
-func (a *apply) exist(ctx context.Context, table, what string, ids []string) error {
+func (s *Store) exist(ctx context.Context, tx bun.Conn, org, table, what string, ids []string) error {
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	found := make(map[string]bool, len(ids))
-	err := a.byID(ctx, table, "id", ids, false, func(rows *sql.Rows) error {
+	err := s.byID(ctx, tx, org, table, "id", ids, false, func(rows *sql.Rows) error {
 		var id word
 		err := rows.Scan(&id)
 		found[string(id)] = true
@@ -136,18 +136,18 @@ func (a *apply) lockVersions(ctx context.Context, table string, ids map[string]i
 
 // locked reads columns of the rows with some ids, which are sorted, and locks the rows in that order.
 func (a *apply) locked(ctx context.Context, table, columns string, ids []string, row func(rows *sql.Rows) error) error {
-	return a.byID(ctx, table, columns, ids, true, row)
+	return a.byID(ctx, a.tx, a.org, table, columns, ids, true, row)
 }
 
-func (a *apply) byID(ctx context.Context, table, columns string, ids []string, lock bool, row func(rows *sql.Rows) error) error {
+func (s *Store) byID(ctx context.Context, tx bun.Conn, org, table, columns string, ids []string, lock bool, row func(rows *sql.Rows) error) error {
 	for _, id := range ids {
 		if err := checkText(id); err != nil {
 			return err
 		}
 	}
 	for some := range slices.Chunk(ids, 10*chunk) {
-		from := a.dialect.Keyed(table, "t", "organization_id = "+quoted(a.org), "id", some, lock)
-		if err := query(ctx, a.tx, row, "SELECT "+columns+" FROM "+from); err != nil {
+		from := s.dialect.Keyed(table, "t", "organization_id = "+quoted(org), "id", some, lock)
+		if err := query(ctx, tx, row, "SELECT "+columns+" FROM "+from); err != nil {
 			return err
 		}
 	}

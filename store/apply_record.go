@@ -192,6 +192,12 @@ func (a *apply) services(ctx context.Context) error {
 		if mark.LastRunAt != nil {
 			assign("last_run_at", func() { b.optTime(mark.LastRunAt) })
 		}
+		if mark.NextSyncAt != nil {
+			assign("next_sync_at", func() { b.optTime(*mark.NextSyncAt) })
+		}
+		if mark.SyncFailures != nil {
+			assign("sync_failures", func() { b.int(int64(*mark.SyncFailures)) })
+		}
 		if b.err != nil {
 			return b.err
 		}

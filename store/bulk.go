@@ -191,6 +191,45 @@ func (s *Store) bulkly(ctx context.Context, tx bun.Conn, head, tail string, n in
 	return affected, nil
 }
 
+// returning runs head, rows, tail for each chunk of n rows and calls each for every row of the replies.
+func (s *Store) returning(ctx context.Context, tx bun.Conn, head, tail string, n int, row func(b *bulk, i int), each func(rows *sql.Rows) error) error {
+	b := bulk{dialect: s.dialect}
+	for start := 0; start < n; start += chunk {
+		b.reset()
+		for i := start; i < min(n, start+chunk); i++ {
+			b.row()
+			row(&b, i)
+		}
+		if b.err != nil {
+			return b.err
+		}
+		if s.dialect.Arrays() {
+			if err := eachOf(each)(tx.Conn.QueryContext(ctx, b.arrays(head, tail))); err != nil {
+				return err
+			}
+			continue
+		}
+		step := max(parameters/max(len(b.columns), 1), 1)
+		for at := 0; at < b.rows; at += step {
+			some := min(step, b.rows-at)
+			if err := eachOf(each)(tx.Conn.QueryContext(ctx, b.placeholders(head, tail, some), b.args(nil, at, some)...)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// eachOf calls fn for every row of a reply and closes it.
+func eachOf(fn func(rows *sql.Rows) error) func(rows *sql.Rows, err error) error {
+	return func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		return each(rows, func() error { return fn(rows) })
+	}
+}
+
 // count gives how many rows a statement met.
 func count(result sql.Result, err error) (int, error) {
 	if err != nil {

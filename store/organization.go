@@ -65,7 +65,8 @@ func affected(result sql.Result, instead error) error {
 }
 
 // emptied lists the tables in an order in which their rows can go: what refers to a table before it.
-var emptied = []string{"service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
+var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "device_observations", "notifications", "notification_channels", "alerts",
+	"device_pushes", "pending_jobs", "events", "service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
 	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
 	"device_tags", "device_hardware_ids", "devices", "device_services",
 	"memberships", "invitations", "api_tokens", "idempotency_keys", "audit_unsealed", "audit_log", "audit_seals", "audit_checkpoints"}

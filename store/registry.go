@@ -176,8 +176,9 @@ func (s *Store) onlineWindows(ctx context.Context, tx bun.Conn, org string) (map
 	return windows, err
 }
 
-// statusCondition narrows to a status. Where a service has its own window, a device's is the smallest of its services'.
-func (s *Store) statusCondition(f *filter, status tandem.Status, now time.Time, windows map[string]time.Duration) {
+// oldestOnline is, in SQL, how old the last report of device d may be at an instant for it to be online. Where a service has its
+// own window, a device's is the smallest of its services'.
+func (s *Store) oldestOnline(now time.Time, windows map[string]time.Duration) bun.Safe {
 	since := func(window time.Duration) string { return s.dialect.Cast(quoted(formatTime(now.Add(-window))), "time") }
 	oldest := since(tandem.DefaultOnlineWindow)
 	if len(windows) > 0 {
@@ -188,14 +189,20 @@ func (s *Store) statusCondition(f *filter, status tandem.Status, now time.Time, 
 		oldest += " ELSE " + since(tandem.DefaultOnlineWindow) + ` END), ` + since(tandem.DefaultOnlineWindow) + `) FROM device_service_assignments AS a
 			WHERE a.organization_id = d.organization_id AND a.device_id = d.id AND a.sync_status <> 'unlinked')`
 	}
+	return bun.Safe(oldest)
+}
+
+// statusCondition narrows to a status.
+func (s *Store) statusCondition(f *filter, status tandem.Status, now time.Time, windows map[string]time.Duration) {
+	oldest := s.oldestOnline(now, windows)
 	switch status {
 	case "":
 	case tandem.NeverSeen:
 		f.add("d.last_seen IS NULL")
 	case tandem.Online:
-		f.add("d.last_seen >= ?", bun.Safe(oldest))
+		f.add("d.last_seen >= ?", oldest)
 	case tandem.Offline:
-		f.add("d.last_seen < ?", bun.Safe(oldest))
+		f.add("d.last_seen < ?", oldest)
 	default:
 		f.err = tandem.Errorf(tandem.Invalid, "", string(status), "there is no such status").WithHint("use online, offline or never_seen")
 	}

@@ -9,14 +9,14 @@ import (
 	"tandem"
 )
 
-const runRead = `r.id, r.service_id, r.operation, r.trigger, r.device_id, r.status, r.forced, r.processed, r.successful, r.failed, r.conflicts,
+const runRead = `r.organization_id, r.id, r.service_id, r.operation, r.trigger, r.device_id, r.status, r.forced, r.processed, r.successful, r.failed, r.conflicts,
 	r.local_created, r.local_updated, r.local_deleted, r.remote_created, r.remote_updated, r.remote_deleted,
 	r.details, r.plan_id, r.reverts, r.error, r.started_at, r.completed_at, r.duration_ms, r.created_by, r.created_at`
 
 // Run reads one.
 func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err error) {
 	err = s.read(ctx, "find a run", org, func(tx bun.Conn) error {
-		found, err := scanRuns(ctx, tx, org, "SELECT "+runRead+" FROM golioth_sync_log AS r WHERE r.organization_id = ? AND r.id = ?", org, id)
+		found, err := scanRuns(ctx, tx, "SELECT "+runRead+" FROM golioth_sync_log AS r WHERE r.organization_id = ? AND r.id = ? AND r.pruned_at IS NULL", org, id)
 		if err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err er
 // Runs lists runs, newest first, and counts all matches.
 func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, total int, err error) {
 	f := &filter{}
-	f.add("r.organization_id = ?", org)
+	f.add("r.organization_id = ? AND r.pruned_at IS NULL", org)
 	f.equal("r.service_id", q.ServiceID)
 	f.equal("r.status", string(q.Status))
 	f.equal("r.operation", string(q.Operation))
@@ -41,18 +41,18 @@ func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found
 			return err
 		}
 		text, args := f.page(runRead, "golioth_sync_log AS r", "r.created_at DESC, r.id DESC", q.Page)
-		found, err = scanRuns(ctx, tx, org, text, args...)
+		found, err = scanRuns(ctx, tx, text, args...)
 		return err
 	})
 	return found, total, err
 }
 
-func scanRuns(ctx context.Context, tx bun.Conn, org, text string, args ...any) (found []tandem.Run, err error) {
+func scanRuns(ctx context.Context, tx bun.Conn, text string, args ...any) (found []tandem.Run, err error) {
 	err = query(ctx, tx, func(rows *sql.Rows) error {
-		r := tandem.Run{OrganizationID: org}
+		r := tandem.Run{}
 		var device, details, plan, reverts, failure, by word
 		var started, completed, created stamp
-		if err := rows.Scan(&r.ID, &r.ServiceID, &r.Operation, &r.Trigger, &device, &r.Status, &r.Forced,
+		if err := rows.Scan(&r.OrganizationID, &r.ID, &r.ServiceID, &r.Operation, &r.Trigger, &device, &r.Status, &r.Forced,
 			&r.Summary.Processed, &r.Summary.Successful, &r.Summary.Failed, &r.Summary.Conflicts,
 			&r.Summary.Local.Created, &r.Summary.Local.Updated, &r.Summary.Local.Deleted,
 			&r.Summary.Remote.Created, &r.Summary.Remote.Updated, &r.Summary.Remote.Deleted,

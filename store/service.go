@@ -11,7 +11,8 @@ import (
 )
 
 const serviceRead = `id, name, service_type, config, credentials, project_identity, is_active, sync_enabled, sync_interval_seconds,
-	state, state_reason, retry_at, approved_config, last_listed_at, last_run_id, last_run_at, version, deleted_at, created_at, updated_at`
+	state, state_reason, retry_at, approved_config, last_listed_at, last_run_id, last_run_at, webhook_secrets, next_sync_at,
+	sync_failures, version, deleted_at, created_at, updated_at`
 
 // CreateService adds a service; Exists when its name is taken.
 func (s *Store) CreateService(ctx context.Context, org string, v tandem.Service, along ...tandem.Along) error {
@@ -41,6 +42,9 @@ func (s *Store) CreateService(ctx context.Context, org string, v tandem.Service,
 			b.optTime(v.LastListedAt)
 			b.opt(v.LastRunID)
 			b.optTime(v.LastRunAt)
+			b.bytes(v.WebhookSecrets)
+			b.optTime(v.NextSyncAt)
+			b.int(int64(v.SyncFailures))
 			b.int(max(v.Version, 1))
 			b.optTime(v.DeletedAt)
 			b.instant(v.CreatedAt)
@@ -71,12 +75,14 @@ func (s *Store) UpdateService(ctx context.Context, org string, v tandem.Service,
 		}
 		b := bulk{dialect: s.dialect}
 		args := []any{b.literal(func() { b.text(v.Name) }), b.literal(func() { b.json(&v.Config, false) }), b.literal(func() { b.bytes(v.Credentials) }),
-			v.IsActive, v.SyncEnabled, v.SyncInterval, string(v.Config.Direction), string(v.Config.Strategy), v.Config.OnlineWindow, at(v.UpdatedAt), org, v.ID}
+			v.IsActive, v.SyncEnabled, v.SyncInterval, string(v.Config.Direction), string(v.Config.Strategy), v.Config.OnlineWindow,
+			b.literal(func() { b.bytes(v.WebhookSecrets) }), b.literal(func() { b.optTime(v.NextSyncAt) }), at(v.UpdatedAt), org, v.ID}
 		if b.err != nil {
 			return b.err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE device_services SET name = ?, config = ?, credentials = ?, is_active = ?, sync_enabled = ?,
-			sync_interval_seconds = ?, sync_direction = ?, conflict_resolution = ?, online_window = ?, updated_at = ?, version = version + 1
+			sync_interval_seconds = ?, sync_direction = ?, conflict_resolution = ?, online_window = ?, webhook_secrets = ?, next_sync_at = ?,
+			updated_at = ?, version = version + 1
 			WHERE organization_id = ? AND id = ?`, args...)
 		return s.takenBy(err, op, v.Name, "another service has this name")
 	})
@@ -142,26 +148,34 @@ func (s *Store) Service(ctx context.Context, org, idOrName string) (tandem.Servi
 
 func (s *Store) services(ctx context.Context, op, org, where string, args ...any) (found []tandem.Service, err error) {
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		return query(ctx, tx, func(rows *sql.Rows) error {
-			v := tandem.Service{OrganizationID: org}
-			var config, pin, reason, approved, lastRun word
-			var retry, listed, lastRunAt, deleted, created, updated stamp
-			if err := rows.Scan(&v.ID, &v.Name, &v.ServiceType, &config, &v.Credentials, &pin, &v.IsActive, &v.SyncEnabled, &v.SyncInterval,
-				&v.State, &reason, &retry, &approved, &listed, &lastRun, &lastRunAt, &v.Version, &deleted, &created, &updated); err != nil {
-				return err
-			}
-			v.StateReason, v.ApprovedConfig, v.LastRunID = string(reason), string(approved), string(lastRun)
-			v.RetryAt, v.LastListedAt, v.LastRunAt, v.DeletedAt = retry.ptr(), listed.ptr(), lastRunAt.ptr(), deleted.ptr()
-			v.CreatedAt, v.UpdatedAt = created.Time, updated.Time
-			if err := pin.decode(&v.Pin); err != nil {
-				return err
-			}
-			if err := config.decode(&v.Config); err != nil {
-				return err
-			}
-			found = append(found, v)
-			return nil
-		}, "SELECT "+serviceRead+" FROM device_services WHERE organization_id = ? AND "+where, append([]any{org}, args...)...)
+		found, err = scanServices(ctx, tx, "organization_id = ? AND "+where, append([]any{org}, args...)...)
+		return err
 	})
+	return found, err
+}
+
+// scanServices reads the services that a WHERE clause finds, of the organizations that it names.
+func scanServices(ctx context.Context, tx bun.Conn, where string, args ...any) (found []tandem.Service, err error) {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		v := tandem.Service{}
+		var config, pin, reason, approved, lastRun word
+		var retry, listed, lastRunAt, next, deleted, created, updated stamp
+		if err := rows.Scan(&v.OrganizationID, &v.ID, &v.Name, &v.ServiceType, &config, &v.Credentials, &pin, &v.IsActive, &v.SyncEnabled, &v.SyncInterval,
+			&v.State, &reason, &retry, &approved, &listed, &lastRun, &lastRunAt, &v.WebhookSecrets, &next, &v.SyncFailures,
+			&v.Version, &deleted, &created, &updated); err != nil {
+			return err
+		}
+		v.StateReason, v.ApprovedConfig, v.LastRunID = string(reason), string(approved), string(lastRun)
+		v.RetryAt, v.LastListedAt, v.LastRunAt, v.NextSyncAt, v.DeletedAt = retry.ptr(), listed.ptr(), lastRunAt.ptr(), next.ptr(), deleted.ptr()
+		v.CreatedAt, v.UpdatedAt = created.Time, updated.Time
+		if err := pin.decode(&v.Pin); err != nil {
+			return err
+		}
+		if err := config.decode(&v.Config); err != nil {
+			return err
+		}
+		found = append(found, v)
+		return nil
+	}, "SELECT organization_id, "+serviceRead+" FROM device_services WHERE "+where, args...)
 	return found, err
 }

@@ -26,9 +26,10 @@ type Store struct {
 	reader  *bun.DB
 	dialect Dialect
 	hooks   []bun.QueryHook
+	bell    bell
 }
 
-var _ tandem.Store = (*Store)(nil)
+var _ tandem.ServerStore = (*Store)(nil)
 
 // Mode says what a transaction may do.
 type Mode int
@@ -55,6 +56,10 @@ type Dialect interface {
 	Least() string
 	// Lock ends a SELECT whose rows must not change until the transaction ends, "" where writers exclude each other anyway.
 	Lock() string
+	// LockFree does the same and leaves out the rows that others have locked.
+	LockFree() string
+	// Exclude is a statement that keeps other transactions of a name out until this one ends, "" where writers exclude each other anyway.
+	Exclude(name string) string
 	// Share ends one whose rows may only be read meanwhile.
 	Share() string
 	// Cast types a literal where the statement does not: kind is text, time, real, json, bytes, int or bool.
@@ -85,6 +90,13 @@ type Dialect interface {
 	Missing(err error) bool
 	// VersionTable is a query that counts the table of migrations, to ask before reading it.
 	VersionTable() string
+	// Notify is a statement that rings in other processes once the transaction is committed, "" where they find out by themselves.
+	// Listen calls ring when another process committed something, until ctx ends; it goes on whatever fails.
+	Notify() string
+	Listen(ctx context.Context, ring func())
+	// Since gives the condition for the events (as e) after a cursor, and the cursor that follows: last is the seq of the last
+	// one read, "" for none, and all says that no more met the condition. The condition is "" for an empty cursor.
+	Since(ctx context.Context, conn *sql.Conn, cursor string) (condition string, next func(last string, all bool) string, err error)
 	// Migrations gives the scripts and how goose runs them.
 	Migrations() (goose.Dialect, fs.FS, []goose.ProviderOption, error)
 	// Release frees what the connections do not.
@@ -127,6 +139,7 @@ func (s *Store) DB() *bun.DB { return s.writer }
 
 // Close frees the connections.
 func (s *Store) Close() error {
+	s.bell.close()
 	err := s.writer.Close()
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())

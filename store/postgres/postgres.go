@@ -148,6 +148,14 @@ func (*dialect) Least() string { return "LEAST" }
 // Lock lets others still refer to the rows.
 func (*dialect) Lock() string { return " FOR NO KEY UPDATE" }
 
+// LockFree leaves out what others have locked.
+func (*dialect) LockFree() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
+
+// Exclude takes an advisory lock, which ends with the transaction, behind a pooler too.
+func (*dialect) Exclude(name string) string {
+	return "SELECT pg_advisory_xact_lock(hashtext(" + store.Quoted("tandem: "+name) + "))"
+}
+
 // Share lets others read and lock likewise.
 func (*dialect) Share() string { return " FOR SHARE" }
 

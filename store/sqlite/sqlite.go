@@ -110,6 +110,12 @@ func (*dialect) Least() string { return "MIN" }
 // Lock is not needed: there is one writer.
 func (*dialect) Lock() string { return "" }
 
+// LockFree is not needed: there is one writer.
+func (*dialect) LockFree() string { return "" }
+
+// Exclude is not needed: there is one writer.
+func (*dialect) Exclude(string) string { return "" }
+
 // Share is not needed either.
 func (*dialect) Share() string { return "" }
 
