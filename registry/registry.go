@@ -117,6 +117,8 @@ type Registry struct {
 	Pipelines func(ctx context.Context, service tandem.Service) (Pipelines, error)
 	// Post takes a letter to be sent in the background; it must not block. Nil where no mail is set up.
 	Post func(Letter)
+	// MayCall refuses addresses that a service may not have when they come over the network; nil allows all.
+	MayCall func(ctx context.Context, url string) error
 	// Throttle slows down guessing from one address; nil for none.
 	Throttle *Throttle
 }

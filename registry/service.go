@@ -47,6 +47,9 @@ func (r *Registry) AddService(ctx context.Context, actor Actor, org string, add 
 	if err := r.checkService(ctx, &s); err != nil {
 		return s, err
 	}
+	if err := r.mayCall(ctx, actor, s.Config.BaseURL); err != nil {
+		return s, err
+	}
 	sealed, err := add.Key(org, s.ID)
 	if err != nil {
 		return s, err
@@ -117,10 +120,15 @@ func (r *Registry) decideService(ctx context.Context, actor Actor, before, after
 		after.Config = copied(before.Config)
 		edit.Config(&after.Config)
 		if !reflect.DeepEqual(before.Config.Webhook, after.Config.Webhook) {
-			return invalid("webhook", "is changed by its own command")
+			return invalid("webhook", "settings are changed on their own, not with the others")
 		}
 		if before.Config.Project != after.Config.Project || !sameBase(before.Config.BaseURL, after.Config.BaseURL) {
 			if err := actor.may(after.OrganizationID, ManageServices); err != nil {
+				return err
+			}
+		}
+		if !sameBase(before.Config.BaseURL, after.Config.BaseURL) {
+			if err := r.mayMove(ctx, actor, after, edit.Key != nil); err != nil {
 				return err
 			}
 		}
@@ -129,6 +137,24 @@ func (r *Registry) decideService(ctx context.Context, actor Actor, before, after
 		return err
 	}
 	return r.checkProjectChange(ctx, after.OrganizationID, before, after)
+}
+
+// mayMove refuses an address to which the stored key would go on its own: who may change the address may not read the
+// key by it. The command line has the key anyway.
+func (r *Registry) mayMove(ctx context.Context, actor Actor, s *tandem.Service, newKey bool) error {
+	if !actor.Root && !newKey {
+		return tandem.Errorf(tandem.Invalid, "update service", s.Name, "another address needs the API key again: the stored one is not sent there").
+			WithHint("give the key together with the address")
+	}
+	return r.mayCall(ctx, actor, s.Config.BaseURL)
+}
+
+// mayCall refuses an address that came over the network and leads where it should not.
+func (r *Registry) mayCall(ctx context.Context, actor Actor, url string) error {
+	if actor.Root || r.MayCall == nil {
+		return nil
+	}
+	return r.MayCall(ctx, url)
 }
 
 // copied gives settings whose maps and lists an edit may change without touching the others.
