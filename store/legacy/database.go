@@ -21,10 +21,12 @@ const (
 	prefix       = "legacy_"
 )
 
-// ours are the tables that the schema's first migration makes.
+// ours are the tables that the schema's migrations make.
 var ours = []string{"organizations", "devices", "device_hardware_ids", "device_tags", "device_services", "device_service_assignments",
 	"remote_devices", "remote_intents", "remote_entities", "sync_plans", "sync_plan_changes", "golioth_sync_log", "golioth_sync_log_entries",
-	"device_conflicts", "service_leases", "service_budgets", "service_slots"}
+	"device_conflicts", "service_leases", "service_budgets", "service_slots",
+	"users", "memberships", "sessions", "one_time_links", "invitations", "api_tokens", "idempotency_keys",
+	"audit_log", "audit_seals", "audit_checkpoints", "audit_unsealed", "emptied_organizations"}
 
 // database is the old schema, as its owner reads and changes it.
 type database struct {
@@ -167,6 +169,7 @@ func (m *migration) extend(ctx context.Context) error {
 	for table, match := range map[string]string{
 		"organizations": "CAST(old.id AS TEXT) = organizations.id",
 		"devices":       "CAST(old.id AS TEXT) = devices.id AND CAST(old.organization_id AS TEXT) = devices.organization_id",
+		"users":         "CAST(old.id AS TEXT) = users.id",
 	} {
 		old, err := m.aside(ctx, table)
 		if err != nil {
@@ -219,7 +222,8 @@ func (m *migration) extend(ctx context.Context) error {
 func (m *migration) finish(ctx context.Context) error {
 	_, err := m.db.ExecContext(ctx, "ALTER TABLE "+integrations+" RENAME TO "+prefix+integrations)
 	m.report.NotVisible = append(m.report.NotVisible, integrations+" is now "+prefix+integrations+": integrations added, changed or removed there have no effect, and API keys set there are not used",
-		"foreign keys and views of other tables that named organizations or devices now name "+prefix+"organizations and "+prefix+"devices")
+		"foreign keys and views of other tables that named organizations, users or devices now name "+prefix+"organizations, "+prefix+"users and "+prefix+"devices",
+		"users: people keep their role where Tandem has one of that name and read otherwise; nobody has a password until they set one (`tandem user reset-password`)")
 	return err
 }
 

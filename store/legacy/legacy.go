@@ -69,7 +69,7 @@ func Migrate(ctx context.Context, st *store.Store, keys *secret.Keyring, options
 		return m.report, m.fail(op, err)
 	}
 	m.report.Found = true
-	for _, step := range []func(context.Context) error{m.setAside, m.schema, m.copyOrganizations, m.copyDevices, m.copyServices,
+	for _, step := range []func(context.Context) error{m.setAside, m.schema, m.copyOrganizations, m.copyPeople, m.copyDevices, m.copyServices,
 		m.link, m.extend, m.finish} {
 		if err := step(ctx); err != nil {
 			return m.report, m.fail(op, err)

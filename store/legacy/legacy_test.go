@@ -183,7 +183,8 @@ func TestMigrateAMessyDatabase(t *testing.T) {
 		for query, want := range map[string]string{
 			"SELECT COUNT(*) FROM legacy_device_integrations":                            "8", // all rows stay
 			"SELECT COUNT(*) FROM legacy_devices":                                        "11",
-			"SELECT COUNT(*) FROM users":                                                 "1",
+			"SELECT email FROM users WHERE id = 'u1'":                                    "a@example.org",
+			"SELECT role FROM memberships WHERE user_id = 'u1'":                          "viewer",
 			"SELECT COUNT(*) FROM devices WHERE rack = 'R7' AND serial_number LIKE 'S%'": "10", // extended by the old columns
 			"SELECT plan FROM organizations WHERE id = 'o1'":                             "gold",
 		} {
