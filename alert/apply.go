@@ -34,7 +34,7 @@ func Apply(ctx context.Context, store Store, org string, verdicts []Verdict, now
 		if changes, err = decide(ctx, store, org, verdicts, now, newID); err != nil || changes == nil {
 			break
 		}
-		if err = store.Apply(ctx, org, changes); !tandem.Is(err, tandem.Stale) {
+		if err = store.Apply(ctx, org, changes); !tandem.Is(err, tandem.Stale, tandem.Exists) {
 			break
 		}
 	}

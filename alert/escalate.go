@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"tandem"
@@ -15,17 +16,20 @@ const EscalateSetting = "escalate_after_minutes"
 // DefaultEscalation is when an alert escalates where the organization says nothing.
 const DefaultEscalation = 30 * time.Minute
 
-// minEscalation is the shortest time that an organization can set.
-const minEscalation = time.Minute
+// The shortest and the longest time that an organization can set.
+const (
+	minEscalation = time.Minute
+	maxMinutes    = 30 * 24 * 60
+)
 
 // escalateBatch is how many alerts are looked at in one call.
 const escalateBatch = 1000
 
 // EscalateAfter gives an organization's time until an alert escalates; 0 for never.
 func EscalateAfter(o tandem.Organization) time.Duration {
-	minutes, ok := o.Settings[EscalateSetting].(float64)
+	minutes, err := strconv.ParseFloat(fmt.Sprint(o.Settings[EscalateSetting]), 64) // read from JSON in one way or another
 	switch {
-	case !ok || minutes < 0:
+	case err != nil || minutes < 0 || minutes > maxMinutes:
 		return DefaultEscalation
 	case minutes == 0:
 		return 0

@@ -124,11 +124,14 @@ func (n *Notifier) through(ctx context.Context, key channelKey, due []tandem.Not
 	channel, err := n.store.Channel(ctx, key.org, key.channel)
 	switch {
 	case tandem.Is(err, tandem.NotFound):
-		return 0, n.giveUp(ctx, key.org, due, now, "the channel is gone")
+		return 0, nil // what was to be sent went with it
 	case err != nil:
 		return 0, fmt.Errorf("read a channel: %w", err)
 	case !channel.IsActive:
-		return 0, n.giveUp(ctx, key.org, due, now, "the channel is switched off")
+		for i := range due {
+			due[i].DeadAt, due[i].Error = &now, "the channel is switched off"
+		}
+		return 0, n.put(ctx, key.org, due)
 	}
 	if throttle := time.Duration(channel.ThrottleS) * time.Second; channel.LastSentAt != nil && now.Before(channel.LastSentAt.Add(throttle)) {
 		for i := range due {
@@ -136,22 +139,21 @@ func (n *Notifier) through(ctx context.Context, key channelKey, due []tandem.Not
 		}
 		return 0, n.put(ctx, key.org, due)
 	}
-	m, gone, err := n.gather(ctx, key.org, due, now)
-	if err != nil {
-		return 0, err
-	}
-	if err := n.giveUp(ctx, key.org, gone, now, "the alert is gone"); err != nil || len(m.items) == 0 {
+	m, err := n.gather(ctx, key.org, due, now)
+	if err != nil || len(m.items) == 0 {
 		return 0, err
 	}
 	return n.attempt(ctx, &channel, &m, now)
 }
 
-// attempt sends a message and writes down how that went. The channel's time is taken before, so that another process
-// that is about to speak there waits.
+// attempt sends a message and writes down how that went. A throttled channel's time is taken before, so that another
+// process that is about to speak there waits, and given back when nothing was said.
 func (n *Notifier) attempt(ctx context.Context, channel *tandem.Channel, m *message, now time.Time) (sent int, err error) {
 	before := channel.LastSentAt
-	if err := n.note(ctx, channel, &now, channel.LastError); err != nil {
-		return 0, err
+	if before != nil && channel.ThrottleS > 0 {
+		if err := n.note(ctx, channel, &now, channel.LastError); err != nil {
+			return 0, err
+		}
 	}
 	failure := n.send(ctx, channel, m)
 	if failure != nil && ctx.Err() != nil {
@@ -163,18 +165,13 @@ func (n *Notifier) attempt(ctx context.Context, channel *tandem.Channel, m *mess
 	for _, i := range m.items {
 		outcome = append(outcome, after(i.notification, failure, now))
 	}
+	if err := n.put(ctx, channel.OrganizationID, outcome); err != nil {
+		return 0, err
+	}
 	if failure != nil {
-		if err := n.note(ctx, channel, before, failure.Error()); err != nil {
-			return 0, err
-		}
-		return 0, n.put(ctx, channel.OrganizationID, outcome)
+		return 0, n.note(ctx, channel, before, failure.Error())
 	}
-	if channel.LastError != "" {
-		if err := n.note(ctx, channel, &now, ""); err != nil {
-			return 0, err
-		}
-	}
-	return len(outcome), n.put(ctx, channel.OrganizationID, outcome)
+	return len(outcome), n.note(ctx, channel, &now, "")
 }
 
 // after gives a notification as an attempt leaves it.
@@ -198,11 +195,11 @@ func after(of tandem.Notification, failure error, now time.Time) tandem.Notifica
 	return of
 }
 
-// gather reads what the notifications are about. Those whose alert is gone are given back.
-func (n *Notifier) gather(ctx context.Context, org string, due []tandem.Notification, now time.Time) (message, []tandem.Notification, error) {
+// gather reads what the notifications are about. Those whose alert is gone meanwhile are gone too.
+func (n *Notifier) gather(ctx context.Context, org string, due []tandem.Notification, now time.Time) (message, error) {
 	organization, err := n.store.Organization(ctx, org)
 	if err != nil {
-		return message{}, nil, fmt.Errorf("read an organization: %w", err)
+		return message{}, fmt.Errorf("read an organization: %w", err)
 	}
 	ids := make([]string, 0, len(due))
 	for _, d := range due {
@@ -210,7 +207,7 @@ func (n *Notifier) gather(ctx context.Context, org string, due []tandem.Notifica
 	}
 	alerts, _, err := n.store.Alerts(ctx, org, tandem.AlertFilter{IDs: ids, All: true, Page: tandem.Page{Limit: 1000}})
 	if err != nil {
-		return message{}, nil, fmt.Errorf("read alerts: %w", err)
+		return message{}, fmt.Errorf("read alerts: %w", err)
 	}
 	byID := map[string]tandem.Alert{}
 	for _, a := range alerts {
@@ -218,20 +215,18 @@ func (n *Notifier) gather(ctx context.Context, org string, due []tandem.Notifica
 	}
 	names := map[string]string{}
 	var items []item
-	var gone []tandem.Notification
 	for _, d := range due {
 		a, ok := byID[d.AlertID]
 		if !ok {
-			gone = append(gone, d)
 			continue
 		}
 		name, err := n.serviceName(ctx, org, a.ServiceID, names)
 		if err != nil {
-			return message{}, nil, err
+			return message{}, err
 		}
 		items = append(items, item{notification: d, alert: a, service: name})
 	}
-	return compose(organization, items, n.publicURL, now), gone, nil
+	return compose(organization, items, n.publicURL, now), nil
 }
 
 // serviceName gives a service's name, its id where it is gone.
@@ -267,7 +262,7 @@ func (n *Notifier) Test(ctx context.Context, channel tandem.Channel) error {
 	if failure != nil {
 		text = failure.Error()
 	}
-	if err := n.note(context.WithoutCancel(ctx), &channel, channel.LastSentAt, text); err != nil && !tandem.Is(err, tandem.NotFound) {
+	if err := n.note(context.WithoutCancel(ctx), &channel, nil, text); err != nil {
 		return errors.Join(failure, err)
 	}
 	return failure
@@ -300,28 +295,30 @@ func (n *Notifier) send(ctx context.Context, channel *tandem.Channel, m *message
 	return invalid("the type %q is none of slack, email and webhook", string(channel.Type))
 }
 
-// giveUp ends notifications that cannot be sent any more.
-func (n *Notifier) giveUp(ctx context.Context, org string, of []tandem.Notification, now time.Time, why string) error {
-	for i := range of {
-		of[i].DeadAt, of[i].Error = &now, why
-	}
-	return n.put(ctx, org, of)
-}
-
-// put writes notifications.
+// put writes notifications. Where one of them went with its channel or its alert meanwhile, the others are written alone.
 func (n *Notifier) put(ctx context.Context, org string, of []tandem.Notification) error {
 	if len(of) == 0 {
 		return nil
 	}
-	if err := n.store.Apply(ctx, org, &tandem.Changes{PutNotifications: of}); err != nil {
+	err := n.store.Apply(ctx, org, &tandem.Changes{PutNotifications: of})
+	if tandem.Is(err, tandem.NotFound) && len(of) > 1 {
+		for i := range of {
+			if err := n.put(ctx, org, of[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err != nil && !tandem.Is(err, tandem.NotFound) {
 		return fmt.Errorf("write notifications: %w", err)
 	}
 	return nil
 }
 
-// note writes when a channel was last told something, and what went wrong.
+// note writes when a channel was last told something, nil for no other time than it has, and what went wrong.
 func (n *Notifier) note(ctx context.Context, channel *tandem.Channel, sentAt *time.Time, failure string) error {
-	if err := n.store.NoteChannel(ctx, channel.OrganizationID, channel.ID, sentAt, failure); err != nil {
+	err := n.store.NoteChannel(ctx, channel.OrganizationID, channel.ID, sentAt, failure)
+	if err != nil && !tandem.Is(err, tandem.NotFound) { // the channel may go while it is spoken through, or be tested before it is there
 		return fmt.Errorf("note on a channel: %w", err)
 	}
 	return nil

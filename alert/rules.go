@@ -83,6 +83,16 @@ func OfDeadLetters(service tandem.Service, count int) []Verdict {
 	return []Verdict{v}
 }
 
+// OfRemoved lets go of all that was open about a service that is no more.
+func OfRemoved(service tandem.Service) []Verdict {
+	var verdicts []Verdict
+	for _, kind := range []tandem.AlertKind{tandem.AlertConflicts, tandem.AlertRunFailed, tandem.AlertRunBlocked,
+		tandem.AlertServiceDegraded, tandem.AlertKeyRejected, tandem.AlertDeadLetters} {
+		verdicts = append(verdicts, of(kind, service, ""))
+	}
+	return verdicts
+}
+
 // of begins a verdict about a service.
 func of(kind tandem.AlertKind, service tandem.Service, run string) Verdict {
 	return Verdict{Kind: kind, Subject: service.ID, ServiceID: service.ID, RunID: run}
