@@ -60,7 +60,7 @@ var home = map[string]string{
 	"github.com/danielgtaylor/huma":   "api",
 	"github.com/alexedwards/scs":      "api",
 	"github.com/coreos/go-oidc":       "api",
-	"github.com/standard-webhooks":    "webhook",
+	"github.com/standard-webhooks":    "webhook alert",
 	"github.com/ugorji/go":            "webhook",
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
