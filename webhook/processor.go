@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"tandem"
@@ -40,6 +41,10 @@ type Processor struct {
 	o        ProcessorOptions
 	services *services
 	poke     chan struct{}
+
+	mu   sync.Mutex
+	held []tandem.Delivery // claimed, and not done since the database went away
+	till time.Time         // their claim is ours
 }
 
 // NewProcessor makes a Processor.
@@ -105,15 +110,41 @@ func (p *Processor) Run(ctx context.Context) error {
 
 // Process claims one batch, brings it to effect and says how many there were.
 func (p *Processor) Process(ctx context.Context) (n int, err error) {
-	claimed, err := p.o.Store.ClaimDeliveries(ctx, p.o.Holder, p.o.Batch, claimLife)
-	if err != nil {
-		return 0, err
+	claimed, till := p.release()
+	if len(claimed) == 0 {
+		till = p.o.Clock().Add(claimLife / 2)
+		if claimed, err = p.o.Store.ClaimDeliveries(ctx, p.o.Holder, p.o.Batch, claimLife); err != nil {
+			return 0, err
+		}
 	}
 	var failed error
 	for _, group := range byOrganization(claimed) {
-		failed = errors.Join(failed, p.group(ctx, group))
+		if err := p.group(ctx, group); err != nil {
+			failed = errors.Join(failed, err)
+			p.hold(group, till)
+		}
 	}
 	return len(claimed), failed
+}
+
+// hold keeps deliveries that the database went away over, so that they need not wait until their claim runs out. Where
+// some of them are done already, doing them again changes nothing.
+func (p *Processor) hold(deliveries []tandem.Delivery, till time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held, p.till = append(p.held, deliveries...), till
+}
+
+// release gives what is held, if it is still ours.
+func (p *Processor) release() (held []tandem.Delivery, till time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held, till = p.held, p.till
+	p.held = nil
+	if !p.o.Clock().Before(till) {
+		return nil, till
+	}
+	return held, till
 }
 
 // byOrganization splits deliveries, keeping their order.
