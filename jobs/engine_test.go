@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -21,6 +22,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(killPlace) != "" {
+		fmt.Fprintln(os.Stderr, workUntilKilled())
+		os.Exit(1)
+	}
+	// These tests wait more than they compute.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := pgtest.Main(m)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

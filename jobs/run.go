@@ -75,7 +75,7 @@ const (
 // sweep looks for runs at which no living process is: running without their lease, or queued without a job. A killed
 // process's lease ends within its time to live; the run is then taken over with the next look.
 func (j *Jobs) sweep(ctx context.Context) (more bool, err error) {
-	runs, err := j.Store.UnendedRuns(ctx, j.now().Add(-settleIn), sweepAtOnce)
+	runs, err := j.Store.UnendedRuns(ctx, j.now().Add(-j.pace(settleIn)), sweepAtOnce)
 	if err != nil {
 		return false, err
 	}
@@ -89,7 +89,7 @@ func (j *Jobs) sweep(ctx context.Context) (more bool, err error) {
 		if !before {
 			first = now
 		}
-		if run.Status == tandem.RunQueued && now.Sub(first) < deserted {
+		if run.Status == tandem.RunQueued && now.Sub(first) < j.pace(deserted) {
 			seen[run.ID] = first
 			continue
 		}
@@ -146,7 +146,7 @@ func (j *Jobs) waitingRuns(ctx context.Context) (map[string]bool, error) {
 	}
 	waiting := map[string]bool{}
 	for _, w := range jobs {
-		if !w.inHand || w.by == j.Holder || time.Since(w.attemptedAt) < deserted {
+		if !w.inHand || w.by == j.Holder || time.Since(w.attemptedAt) < j.pace(deserted) {
 			waiting[w.Args["run_id"]] = true
 		}
 	}
