@@ -115,6 +115,8 @@ type Registry struct {
 	Vault     Vault
 	Notifier  Notifier
 	Pipelines func(ctx context.Context, service tandem.Service) (Pipelines, error)
+	// Remote asks a service's project who it is, with the stored key.
+	Remote func(ctx context.Context, service tandem.Service) (tandem.RemoteProject, error)
 	// Post takes a letter to be sent in the background; it must not block. Nil where no mail is set up.
 	Post func(Letter)
 	// MayCall refuses addresses that a service may not have when they come over the network; nil allows all.
