@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"tandem"
+	"tandem/registry"
+)
+
+// organizations registers the caller's own tenants.
+func (a *API) organizations() {
+	type listInput struct {
+		Listing
+		Selection
+	}
+	type organizationList struct {
+		Organizations []tandem.Organization `json:"organizations"`
+		Pagination    tandem.Pagination     `json:"pagination"`
+	}
+	handle(a, route("organizations-list", http.MethodGet, "/api/v1/organizations", "organizations", "List one's organizations"),
+		func(ctx context.Context, in *listInput) (*body[organizationList], error) {
+			all, err := a.options.Registry.Organizations(ctx, callerOf(ctx).actor)
+			return with(organizationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+		})
+
+	type createInput struct {
+		Body struct {
+			Name string `json:"name" minLength:"1" maxLength:"200"`
+			Slug string `json:"slug,omitempty" maxLength:"63" doc:"Made from the name when left out."`
+		}
+	}
+	handle(a, created(route("organizations-create", http.MethodPost, "/api/v1/organizations", "organizations", "Make an organization")),
+		func(ctx context.Context, in *createInput) (*body[tandem.Organization], error) {
+			c := callerOf(ctx)
+			o, err := a.options.Registry.CreateOrganization(ctx, c.actor, in.Body.Name, in.Body.Slug)
+			a.forgetUser(c.actor.UserID) // who made it owns it from now on
+			return with(o, err)
+		})
+
+	type organizationByID struct {
+		ID string `path:"id" maxLength:"200" doc:"By id or slug."`
+	}
+	handle(a, route("organizations-show", http.MethodGet, "/api/v1/organizations/{id}", "organizations", "Show an organization"),
+		func(ctx context.Context, in *organizationByID) (*body[tandem.Organization], error) {
+			return with(a.options.Registry.Organization(ctx, callerOf(ctx).actor, in.ID))
+		})
+
+	type updateInput struct {
+		organizationByID
+		Body struct {
+			Name *string `json:"name,omitempty" maxLength:"200"`
+			Slug *string `json:"slug,omitempty" maxLength:"63"`
+		}
+	}
+	handle(a, route("organizations-update", http.MethodPatch, "/api/v1/organizations/{id}", "organizations", "Rename an organization"),
+		func(ctx context.Context, in *updateInput) (*body[tandem.Organization], error) {
+			o, err := a.options.Registry.UpdateOrganization(ctx, callerOf(ctx).actor, in.ID, registry.OrganizationEdit{Name: in.Body.Name, Slug: in.Body.Slug})
+			a.slugs.forget(o.ID)
+			return with(o, err)
+		})
+
+	type deleteInput struct {
+		organizationByID
+		Confirm string `query:"confirm" maxLength:"63" doc:"The organization's slug, to say that it is meant."`
+	}
+	type deleted struct {
+		Deleted string `json:"deleted" doc:"Its id."`
+	}
+	handle(a, describing(route("organizations-delete", http.MethodDelete, "/api/v1/organizations/{id}", "organizations", "Delete an organization and everything in it"),
+		"Its remote projects are not touched."),
+		func(ctx context.Context, in *deleteInput) (*body[deleted], error) {
+			actor := callerOf(ctx).actor
+			o, err := a.options.Registry.Organization(ctx, actor, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			if in.Confirm != o.Slug {
+				return nil, tandem.Errorf(tandem.Invalid, "delete organization", o.Name, "it holds everything that belongs to it, and the request does not say that this is meant").
+					WithHint("add ?confirm= with its slug")
+			}
+			o, err = a.options.Registry.DeleteOrganization(ctx, actor, o.ID)
+			a.callers.forgetAll(func(other registry.Actor) bool { _, member := other.Roles[o.ID]; return member })
+			return with(deleted{o.ID}, err)
+		})
+}
+
+// audit registers who changed what.
+func (a *API) audit() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+		Actor     string    `query:"actor" maxLength:"200" doc:"By id, or part of the name."`
+		Action    string    `query:"action" maxLength:"100" doc:"Such as device.update, or device for all of its."`
+		ThingType string    `query:"thing_type" maxLength:"100"`
+		ThingID   string    `query:"thing_id" maxLength:"200"`
+		Run       string    `query:"run" maxLength:"100" doc:"Of this run, by id."`
+		Search    string    `query:"search" maxLength:"200" doc:"Part of the thing's or the actor's name."`
+		Since     time.Time `query:"since" doc:"Not before."`
+		Until     time.Time `query:"until" doc:"Before."`
+	}
+	type auditList struct {
+		Entries    []tandem.SealedEntry `json:"entries"`
+		Pagination tandem.Pagination    `json:"pagination"`
+	}
+	handle(a, route("audit-list", http.MethodGet, "/api/v1/audit", "audit", "List who changed what, newest first"),
+		func(ctx context.Context, in *listInput) (*body[auditList], error) {
+			c := callerOf(ctx)
+			rows, total, err := a.options.Registry.Audit(ctx, c.actor, c.org, tandem.AuditFilter{Actor: in.Actor, Action: in.Action, ThingType: in.ThingType, ThingID: in.ThingID,
+				RunID: in.Run, Search: in.Search, Since: in.Since, Until: in.Until, Page: in.page()})
+			return with(auditList{list(rows), in.pagination(total)}, err)
+		})
+
+	type chainInput struct {
+		OrganizationParam
+		After int64 `query:"after" minimum:"0" doc:"After this place in the chain; 0 from the beginning."`
+		Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+	}
+	type chain struct {
+		Entries []tandem.SealedEntry `json:"entries"`
+	}
+	handle(a, describing(route("audit-chain", http.MethodGet, "/api/v1/audit/chain", "audit", "Walk the sealed entries in the chain's order"), "An empty reply ends it."),
+		func(ctx context.Context, in *chainInput) (*body[chain], error) {
+			c := callerOf(ctx)
+			rows, err := a.options.Registry.AuditChain(ctx, c.actor, c.org, in.After, in.Limit)
+			return with(chain{list(rows)}, err)
+		})
+
+	type tailInput struct {
+		OrganizationParam
+		Limit int `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+	}
+	type tail struct {
+		Entries []tandem.AuditEntry `json:"entries"`
+		Total   int                 `json:"total"`
+	}
+	handle(a, route("audit-tail", http.MethodGet, "/api/v1/audit/unsealed", "audit", "List the entries that are not sealed yet, oldest first"),
+		func(ctx context.Context, in *tailInput) (*body[tail], error) {
+			c := callerOf(ctx)
+			rows, total, err := a.options.Registry.AuditTail(ctx, c.actor, c.org, in.Limit)
+			return with(tail{list(rows), total}, err)
+		})
+}

@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"tandem"
+	"tandem/registry"
+)
+
+// tokens registers the rights of programs.
+func (a *API) tokens() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+	}
+	type tokenList struct {
+		Tokens     []tandem.Token    `json:"tokens"`
+		Pagination tandem.Pagination `json:"pagination"`
+	}
+	handle(a, describing(route("tokens-list", http.MethodGet, "/api/v1/tokens", "tokens", "List tokens, newest first"), "One's own, or all for who manages them."),
+		func(ctx context.Context, in *listInput) (*body[tokenList], error) {
+			c := callerOf(ctx)
+			all, err := a.options.Registry.Tokens(ctx, c.actor, c.org)
+			return with(tokenList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+		})
+
+	type createInput struct {
+		inOrg
+		Once
+		Body struct {
+			Name    string      `json:"name" minLength:"1" maxLength:"255"`
+			Role    tandem.Role `json:"role,omitempty" enum:"owner,admin,manager,operator,viewer" doc:"At most one's own; that when left out."`
+			Scopes  []string    `json:"scopes,omitempty" maxItems:"100" doc:"Permissions such as devices:read; all of the role's when left out."`
+			Expires string      `json:"expires_in,omitempty" maxLength:"20" doc:"A duration such as 720h; 90 days when left out."`
+			Never   bool        `json:"never_expires,omitempty"`
+			Shared  bool        `json:"shared,omitempty" doc:"Of no person: it stays when its maker leaves."`
+		}
+	}
+	type createReply struct {
+		tandem.Token
+		Secret string `json:"token" doc:"What programs send. It is shown this once."`
+	}
+	op := created(route("tokens-create", http.MethodPost, "/api/v1/tokens", "tokens", "Make a token"))
+	op.Metadata = map[string]any{secretKey: true}
+	handle(a, op, func(ctx context.Context, in *createInput) (*body[createReply], error) {
+		c, b := callerOf(ctx), &in.Body
+		var life time.Duration
+		if b.Expires != "" {
+			var err error
+			if life, err = time.ParseDuration(b.Expires); err != nil || life <= 0 {
+				return nil, tandem.Errorf(tandem.Invalid, "create token", b.Name, "expires_in is %.20q, it must be a duration such as 720h", b.Expires)
+			}
+		}
+		t, secret, err := a.options.Registry.CreateToken(ctx, c.actor, c.org, registry.NewToken{Name: b.Name, Role: b.Role, Scopes: b.Scopes, Life: life, Never: b.Never, Shared: b.Shared})
+		return with(createReply{t, secret}, err)
+	})
+
+	handle(a, describing(route("tokens-revoke", http.MethodDelete, "/api/v1/tokens/{id}", "tokens", "End a token"), "At once."),
+		func(ctx context.Context, in *byID) (*body[tandem.Token], error) {
+			c := callerOf(ctx)
+			t, err := a.options.Registry.RevokeToken(ctx, c.actor, c.org, in.ID)
+			if err == nil {
+				a.forgetToken(t.ID)
+			}
+			return with(t, err)
+		})
+}
+
+// users registers the members of an organization.
+func (a *API) users() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+		Search string `query:"search" maxLength:"200" doc:"Part of the email or name."`
+		Role   string `query:"role" enum:"owner,admin,manager,operator,viewer"`
+	}
+	type userList struct {
+		Users      []tandem.Member   `json:"users"`
+		Pagination tandem.Pagination `json:"pagination"`
+	}
+	handle(a, route("users-list", http.MethodGet, "/api/v1/users", "users", "List the members, by email"),
+		func(ctx context.Context, in *listInput) (*body[userList], error) {
+			c := callerOf(ctx)
+			rows, total, err := a.options.Registry.Users(ctx, c.actor, c.org, tandem.MemberFilter{Search: in.Search, Role: tandem.Role(in.Role), Page: in.page()})
+			return with(userList{list(rows), in.pagination(total)}, err)
+		})
+
+	type userByID struct {
+		OrganizationParam
+		ID string `path:"id" maxLength:"300" doc:"The person, by id or email."`
+	}
+	handle(a, route("users-show", http.MethodGet, "/api/v1/users/{id}", "users", "Show a member"),
+		func(ctx context.Context, in *userByID) (*body[tandem.Member], error) {
+			c := callerOf(ctx)
+			return with(a.options.Registry.User(ctx, c.actor, c.org, in.ID))
+		})
+
+	type updateInput struct {
+		userByID
+		Body struct {
+			Role     *tandem.Role `json:"role,omitempty" enum:"owner,admin,manager,operator,viewer" doc:"At most one's own."`
+			Disabled *bool        `json:"disabled,omitempty" doc:"Keep the person from signing in anywhere."`
+		}
+	}
+	handle(a, route("users-update", http.MethodPatch, "/api/v1/users/{id}", "users", "Change a member's role, or lock them out"),
+		func(ctx context.Context, in *updateInput) (*body[tandem.Member], error) {
+			return with(a.updateUser(ctx, in.ID, in.Body.Role, in.Body.Disabled))
+		})
+
+	handle(a, describing(route("users-remove", http.MethodDelete, "/api/v1/users/{id}", "users", "Remove a member"), "The person keeps the account; their tokens of the organization end."),
+		func(ctx context.Context, in *userByID) (*body[tandem.Member], error) {
+			c := callerOf(ctx)
+			m, err := a.options.Registry.RemoveUser(ctx, c.actor, c.org, in.ID)
+			a.forgetUser(m.ID)
+			return with(m, err)
+		})
+}
+
+func (a *API) updateUser(ctx context.Context, ref string, role *tandem.Role, disabled *bool) (tandem.Member, error) {
+	c, r := callerOf(ctx), a.options.Registry
+	var m tandem.Member
+	var err error
+	if role != nil {
+		if m, err = r.ChangeRole(ctx, c.actor, c.org, ref, *role); err != nil {
+			return m, err
+		}
+		a.forgetUser(m.ID)
+	}
+	if disabled != nil {
+		u, err := r.DisableUser(ctx, c.actor, c.org, ref, *disabled)
+		if err != nil {
+			return m, err
+		}
+		a.forgetUser(u.ID)
+	}
+	return r.User(ctx, c.actor, c.org, ref)
+}
+
+// invitations registers who was asked to join.
+func (a *API) invitations() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+	}
+	type invitationList struct {
+		Invitations []tandem.Invitation `json:"invitations"`
+		Pagination  tandem.Pagination   `json:"pagination"`
+	}
+	handle(a, route("invitations-list", http.MethodGet, "/api/v1/invitations", "users", "List invitations, newest first"),
+		func(ctx context.Context, in *listInput) (*body[invitationList], error) {
+			c := callerOf(ctx)
+			all, err := a.options.Registry.Invitations(ctx, c.actor, c.org)
+			return with(invitationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+		})
+
+	type createInput struct {
+		inOrg
+		Once
+		Body struct {
+			Email string      `json:"email" maxLength:"254"`
+			Role  tandem.Role `json:"role" enum:"owner,admin,manager,operator,viewer"`
+		}
+	}
+	type createReply struct {
+		tandem.Invitation
+		Secret string `json:"secret" doc:"Of the link, to be sent by hand where no mail is set up. It is shown this once."`
+	}
+	op := created(route("invitations-create", http.MethodPost, "/api/v1/invitations", "users", "Invite a person"))
+	op.Metadata = map[string]any{secretKey: true}
+	handle(a, op, func(ctx context.Context, in *createInput) (*body[createReply], error) {
+		c := callerOf(ctx)
+		invitation, secret, err := a.options.Registry.Invite(ctx, c.actor, c.org, in.Body.Email, in.Body.Role)
+		return with(createReply{invitation, secret}, err)
+	})
+
+	handle(a, route("invitations-revoke", http.MethodDelete, "/api/v1/invitations/{id}", "users", "Take an invitation back"),
+		func(ctx context.Context, in *byID) (*body[tandem.Invitation], error) {
+			c := callerOf(ctx)
+			return with(a.options.Registry.RevokeInvitation(ctx, c.actor, c.org, in.ID))
+		})
+}

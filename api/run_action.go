@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"tandem"
+)
+
+// runActions registers what is done with a run that is there.
+func (a *API) runActions() {
+	type startInput struct {
+		onceByID
+		Waiting
+	}
+	handle(a, a.accepted(route("runs-approve", http.MethodPost, "/api/v1/runs/{id}/approve", "runs", "Let through what a blocked run held back")),
+		func(ctx context.Context, in *startInput) (*runOutput, error) {
+			wait, err := parseWait(in.Wait)
+			if err != nil {
+				return nil, err
+			}
+			c := callerOf(ctx)
+			run, err := a.options.Registry.ApproveRun(ctx, c.actor, c.org, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return a.awaited(ctx, c, run, wait)
+		})
+
+	type discarded struct {
+		ID        string `json:"operation_id"`
+		Discarded bool   `json:"discarded"`
+	}
+	handle(a, route("runs-discard", http.MethodPost, "/api/v1/runs/{id}/discard", "runs", "Drop what a blocked run held back"),
+		func(ctx context.Context, in *byID) (*body[discarded], error) {
+			c := callerOf(ctx)
+			return with(discarded{in.ID, true}, a.options.Registry.DiscardRun(ctx, c.actor, c.org, in.ID))
+		})
+
+	type cancelling struct {
+		ID        string `json:"operation_id"`
+		Requested bool   `json:"cancel_requested"`
+	}
+	handle(a, describing(route("runs-cancel", http.MethodPost, "/api/v1/runs/{id}/cancel", "runs", "Ask a run to stop"), "It stops at its next batch; what it has done stays."),
+		func(ctx context.Context, in *byID) (*body[cancelling], error) {
+			c := callerOf(ctx)
+			_, err := a.options.Registry.CancelRun(ctx, c.actor, c.org, in.ID)
+			return with(cancelling{in.ID, true}, err)
+		})
+
+	type revertInput struct {
+		onceByID
+		Waiting
+		Body *struct {
+			DryRun bool `json:"dry_run,omitempty" doc:"Plan only; the reply says what would be done."`
+		} `required:"false"`
+	}
+	handle(a, a.accepted(describing(route("runs-revert", http.MethodPost, "/api/v1/runs/{id}/revert", "runs", "Undo a finished run"),
+		"As a run of its own, from what the entries say was there before. What changed since is left out and named.")),
+		func(ctx context.Context, in *revertInput) (*runOutput, error) {
+			wait, err := parseWait(in.Wait)
+			if err != nil {
+				return nil, err
+			}
+			c := callerOf(ctx)
+			if in.Body != nil && in.Body.DryRun {
+				return a.planRevert(ctx, c, in.ID)
+			}
+			run, err := a.options.Registry.RevertRun(ctx, c.actor, c.org, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return a.awaited(ctx, c, run, wait)
+		})
+}
+
+// planRevert replies what undoing a run would do.
+func (a *API) planRevert(ctx context.Context, c caller, id string) (*runOutput, error) {
+	planned := planning{details: []detail{}}
+	preview, err := a.options.Registry.PreviewRevert(ctx, c.actor, c.org, id, planned.add)
+	if err != nil {
+		return nil, err
+	}
+	preview.Run.Reverts = id
+	return &runOutput{Status: http.StatusOK, Body: planned.reply(&preview)}, nil
+}
+
+// plans registers the stored plans.
+func (a *API) plans() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+		Service string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+		Status  string `query:"status" enum:"open,used,discarded" doc:"With this status."`
+	}
+	type planList struct {
+		Plans      []tandem.Plan     `json:"plans"`
+		Pagination tandem.Pagination `json:"pagination"`
+	}
+	handle(a, route("plans-list", http.MethodGet, "/api/v1/plans", "plans", "List stored plans, newest first"),
+		func(ctx context.Context, in *listInput) (*body[planList], error) {
+			c := callerOf(ctx)
+			service, err := a.serviceID(ctx, c, in.Service)
+			if err != nil {
+				return nil, err
+			}
+			all, err := a.options.Registry.Plans(ctx, c.actor, c.org, service)
+			if err != nil {
+				return nil, err
+			}
+			plans := []tandem.Plan{}
+			for i := range all {
+				if in.Status == "" || string(all[i].Status) == in.Status {
+					plans = append(plans, all[i])
+				}
+			}
+			return with(planList{paged(plans, in.Listing), in.pagination(len(plans))}, nil)
+		})
+
+	handle(a, route("plans-show", http.MethodGet, "/api/v1/plans/{id}", "plans", "Show a stored plan"),
+		func(ctx context.Context, in *byID) (*body[tandem.Plan], error) {
+			c := callerOf(ctx)
+			return with(a.options.Registry.Plan(ctx, c.actor, c.org, in.ID))
+		})
+
+	type rowsInput struct {
+		byID
+		Listing
+	}
+	type rowList struct {
+		Rows       []tandem.Change   `json:"rows"`
+		Pagination tandem.Pagination `json:"pagination"`
+	}
+	handle(a, route("plan-rows-list", http.MethodGet, "/api/v1/plans/{id}/rows", "plans", "List a plan's changes, in their order"),
+		func(ctx context.Context, in *rowsInput) (*body[rowList], error) {
+			c := callerOf(ctx)
+			plan, err := a.options.Registry.Plan(ctx, c.actor, c.org, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			page := in.page()
+			rows, err := a.options.Registry.PlanRows(ctx, c.actor, c.org, in.ID, (page.Number-1)*page.Limit, page.Limit)
+			return with(rowList{list(rows), in.pagination(plan.Rows)}, err)
+		})
+}
+
+// paged gives one page of a list that is there as a whole.
+func paged[T any](all []T, l Listing) []T {
+	page := l.page()
+	from := min((page.Number-1)*page.Limit, len(all))
+	return all[from:min(from+page.Limit, len(all))]
+}

@@ -1,0 +1,328 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"tandem"
+	"tandem/registry"
+)
+
+// serviceSettings are a service's settings as they are sent; what is left out stays as it is.
+type serviceSettings struct {
+	BaseURL           *string                     `json:"base_url,omitempty" maxLength:"500"`
+	Project           *string                     `json:"project,omitempty" maxLength:"255"`
+	Fields            *[]string                   `json:"fields,omitempty" maxItems:"20" doc:"Which fields are synced: name, enabled, hardware_ids, tags, blueprint, cohort, metadata, status, battery, location, firmware."`
+	Direction         *tandem.Direction           `json:"sync_direction,omitempty" enum:"import,export,bidirectional"`
+	Strategy          *tandem.Strategy            `json:"conflict_resolution,omitempty" enum:"manual,local_wins,remote_wins,newest_wins"`
+	FieldStrategies   *map[string]tandem.Strategy `json:"field_strategies,omitempty" doc:"By field, where it differs."`
+	CreateLocal       *bool                       `json:"create_local,omitempty"`
+	CreateRemote      *bool                       `json:"create_remote,omitempty"`
+	OnRemoteDelete    *tandem.OnRemoteDelete      `json:"on_remote_delete,omitempty" enum:"unlink,delete,recreate"`
+	DeleteRemote      *bool                       `json:"delete_remote,omitempty"`
+	Guards            *tandem.Guards              `json:"guards,omitempty"`
+	Paths             *tandem.Paths               `json:"paths,omitempty"`
+	Filters           *tandem.Filters             `json:"filters,omitempty"`
+	RequestsPerMinute *int                        `json:"requests_per_minute,omitempty" minimum:"1"`
+	Concurrency       *int                        `json:"concurrency,omitempty" minimum:"1"`
+	StateReads        *int                        `json:"state_reads,omitempty" minimum:"0"`
+	OnlineWindow      *int                        `json:"online_window,omitempty" minimum:"1" doc:"Seconds."`
+}
+
+// apply puts what was sent into settings.
+func (s *serviceSettings) apply(c *tandem.ServiceConfig) {
+	put(&c.BaseURL, s.BaseURL)
+	put(&c.Project, s.Project)
+	put(&c.Direction, s.Direction)
+	put(&c.Strategy, s.Strategy)
+	put(&c.FieldStrategies, s.FieldStrategies)
+	put(&c.CreateLocal, s.CreateLocal)
+	put(&c.CreateRemote, s.CreateRemote)
+	put(&c.OnRemoteDelete, s.OnRemoteDelete)
+	put(&c.DeleteRemote, s.DeleteRemote)
+	put(&c.Guards, s.Guards)
+	put(&c.Paths, s.Paths)
+	put(&c.Filters, s.Filters)
+	put(&c.RequestsPerMinute, s.RequestsPerMinute)
+	put(&c.Concurrency, s.Concurrency)
+	put(&c.StateReads, s.StateReads)
+	put(&c.OnlineWindow, s.OnlineWindow)
+	if s.Fields != nil {
+		c.Fields = tandem.NoFields
+		for _, name := range *s.Fields {
+			if f, err := tandem.ParseField(name); err == nil { // check has looked
+				c.Fields = c.Fields.With(f)
+			}
+		}
+	}
+}
+
+// check refuses fields that there are not.
+func (s *serviceSettings) check() error {
+	for _, name := range value(s.Fields) {
+		if _, err := tandem.ParseField(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put[T any](to *T, value *T) {
+	if value != nil {
+		*to = *value
+	}
+}
+
+// serviceFields are what people set of a service; what is left out stays as it is.
+type serviceFields struct {
+	Name         *string          `json:"name,omitempty" maxLength:"100"`
+	Config       *serviceSettings `json:"config,omitempty"`
+	Key          *string          `json:"api_key,omitempty" maxLength:"4096" doc:"The project's API key. It is stored encrypted and never replied."`
+	IsActive     *bool            `json:"is_active,omitempty"`
+	SyncEnabled  *bool            `json:"sync_enabled,omitempty" doc:"Automatic sync."`
+	SyncInterval *int             `json:"sync_interval_seconds,omitempty" minimum:"60"`
+}
+
+// edit makes an edit of the fields.
+func (a *API) serviceEdit(f *serviceFields) (registry.ServiceEdit, error) {
+	e := registry.ServiceEdit{Name: f.Name, IsActive: f.IsActive, SyncEnabled: f.SyncEnabled, SyncInterval: f.SyncInterval}
+	if f.Config != nil {
+		if err := f.Config.check(); err != nil {
+			return e, err
+		}
+		e.Config = f.Config.apply
+	}
+	if f.Key != nil {
+		e.Key = a.sealKey(*f.Key)
+	}
+	return e, nil
+}
+
+// sealKey encrypts a key for the service's row.
+func (a *API) sealKey(key string) registry.Seal {
+	return func(org, id string) ([]byte, error) {
+		if key == "" {
+			return nil, tandem.Errorf(tandem.Invalid, "seal key", "", "the API key is empty").WithHint("make one in the Golioth console, under the project's API keys")
+		}
+		return a.options.Registry.Vault.Seal(registry.Place{OrganizationID: org, Table: "device_services", Column: "credentials", Row: id}, []byte(key))
+	}
+}
+
+func (a *API) services() {
+	type listInput struct {
+		OrganizationParam
+		Listing
+		Selection
+	}
+	type serviceList struct {
+		Services   []tandem.Service  `json:"services"`
+		Pagination tandem.Pagination `json:"pagination"`
+	}
+	handle(a, route("services-list", http.MethodGet, "/api/v1/services", "services", "List services, by name"),
+		func(ctx context.Context, in *listInput) (*body[serviceList], error) {
+			c := callerOf(ctx)
+			all, err := a.options.Registry.Services(ctx, c.actor, c.org)
+			return with(serviceList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+		})
+
+	type showInput struct {
+		serviceByID
+		Selection
+	}
+	handle(a, route("services-show", http.MethodGet, "/api/v1/services/{id}", "services", "Show a service"),
+		func(ctx context.Context, in *showInput) (*tagged[tandem.Service], error) {
+			c := callerOf(ctx)
+			s, err := a.options.Registry.Service(ctx, c.actor, c.org, in.ID)
+			return &tagged[tandem.Service]{versionTag(s.Version), s}, err
+		})
+
+	type createInput struct {
+		inOrg
+		Once
+		Body struct {
+			serviceFields
+			Type string `json:"service_type,omitempty" enum:"golioth" default:"golioth"`
+		}
+	}
+	type createOutput struct {
+		ETag     string `header:"ETag" doc:"The version, for If-Match."`
+		Location string `header:"Location" doc:"The service."`
+		Body     tandem.Service
+	}
+	handle(a, created(describing(route("services-create", http.MethodPost, "/api/v1/services", "services", "Connect a project"),
+		"The key is looked at with `POST services/{id}/test`. Automatic sync is off until it is turned on.")),
+		func(ctx context.Context, in *createInput) (*createOutput, error) {
+			c, b := callerOf(ctx), &in.Body
+			edit, err := a.serviceEdit(&b.serviceFields)
+			if err != nil {
+				return nil, err
+			}
+			config := tandem.DefaultServiceConfig()
+			config.BaseURL = "https://api.golioth.io"
+			if edit.Config != nil {
+				edit.Config(&config)
+			}
+			s, err := a.options.Registry.AddService(ctx, c.actor, c.org, registry.NewService{Name: value(b.Name), ServiceType: b.Type, Config: config, Key: a.sealKey(value(b.Key))})
+			if err != nil {
+				return nil, err
+			}
+			if s, err = a.switched(ctx, c, s, edit); err != nil {
+				return nil, err
+			}
+			return &createOutput{versionTag(s.Version), "/api/v1/services/" + s.ID, s}, nil
+		})
+	a.serviceEdits()
+}
+
+// switched sets the switches that a new service is to have.
+func (a *API) switched(ctx context.Context, c caller, s tandem.Service, edit registry.ServiceEdit) (tandem.Service, error) {
+	if edit.IsActive == nil && edit.SyncEnabled == nil && edit.SyncInterval == nil {
+		return s, nil
+	}
+	return a.options.Registry.UpdateService(ctx, c.actor, c.org, s.ID, registry.ServiceEdit{IsActive: edit.IsActive, SyncEnabled: edit.SyncEnabled, SyncInterval: edit.SyncInterval})
+}
+
+// serviceByID names a service.
+type serviceByID struct {
+	OrganizationParam
+	ID string `path:"id" maxLength:"300" doc:"Its id or name."`
+}
+
+func (a *API) serviceEdits() {
+	type updateInput struct {
+		serviceByID
+		Edit
+		Body serviceFields
+	}
+	handle(a, describing(route("services-update", http.MethodPatch, "/api/v1/services/{id}", "services", "Change a service"),
+		"Members that are left out stay as they are; those of `config` too. What a change alone would do is said by `POST services/{id}/preview`."),
+		func(ctx context.Context, in *updateInput) (*tagged[tandem.Service], error) {
+			c := callerOf(ctx)
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
+			edit, err := a.serviceEdit(&in.Body)
+			if err != nil {
+				return nil, err
+			}
+			edit.IfVersion = expected(version)
+			s, err := a.options.Registry.UpdateService(ctx, c.actor, c.org, in.ID, edit)
+			if err != nil {
+				return nil, a.staleService(ctx, c, in.ID, err)
+			}
+			return &tagged[tandem.Service]{versionTag(s.Version), s}, nil
+		})
+
+	type deleteInput struct {
+		serviceByID
+		Edit
+	}
+	type deleted struct {
+		Deleted  string `json:"deleted" doc:"Its id."`
+		Unlinked int    `json:"unlinked" doc:"How many devices were unlinked; they stay on both sides."`
+	}
+	handle(a, describing(route("services-delete", http.MethodDelete, "/api/v1/services/{id}", "services", "Remove a service"), "Its devices are unlinked and stay on both sides."),
+		func(ctx context.Context, in *deleteInput) (*body[deleted], error) {
+			c := callerOf(ctx)
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if version != anyVersion {
+				now, err := a.options.Registry.Service(ctx, c.actor, c.org, in.ID)
+				if err != nil {
+					return nil, err
+				}
+				if now.Version != version {
+					return nil, stale(ctx, moved("delete service", now.Name), now, now.Version, nil)
+				}
+			}
+			s, unlinked, err := a.options.Registry.DeleteService(ctx, c.actor, c.org, in.ID)
+			return with(deleted{s.ID, unlinked}, err)
+		})
+}
+
+// staleService adds to the refusal of an old version the service as it is now.
+func (a *API) staleService(ctx context.Context, c caller, ref string, err error) error {
+	if !tandem.Is(err, tandem.Stale) {
+		return err
+	}
+	now, readErr := a.options.Registry.Service(ctx, c.actor, c.org, ref)
+	return stale(ctx, err, now, now.Version, readErr)
+}
+
+// serviceActions registers what is done with a service.
+func (a *API) serviceActions() {
+	type tested struct {
+		Service  string               `json:"service"`
+		OK       bool                 `json:"ok"`
+		Project  tandem.RemoteProject `json:"project"`
+		Duration int64                `json:"duration_ms"`
+	}
+	handle(a, route("services-test", http.MethodPost, "/api/v1/services/{id}/test", "services", "Ask the project once, with the stored key"),
+		func(ctx context.Context, in *serviceByID) (*body[tested], error) {
+			c := callerOf(ctx)
+			at, err := a.options.Registry.TestService(ctx, c.actor, c.org, in.ID)
+			return with(tested{at.Service.Name, true, at.Project, at.Took.Milliseconds()}, err)
+		})
+
+	type switchedReply struct {
+		Services []tandem.Service `json:"services"`
+	}
+	for _, s := range []struct {
+		verb, summary string
+		active        bool
+	}{{"pause", "Stop a service's runs until it is resumed", false}, {"resume", "Let a service run again", true}} {
+		handle(a, route("services-"+s.verb, http.MethodPost, "/api/v1/services/{id}/"+s.verb, "services", s.summary),
+			func(ctx context.Context, in *serviceByID) (*tagged[tandem.Service], error) {
+				c := callerOf(ctx)
+				v, err := a.options.Registry.UpdateService(ctx, c.actor, c.org, in.ID, registry.ServiceEdit{IsActive: &s.active})
+				return &tagged[tandem.Service]{versionTag(v.Version), v}, err
+			})
+		handle(a, route("services-"+s.verb+"-all", http.MethodPost, "/api/v1/services/"+s.verb, "services", s.summary+", for all of the organization"),
+			func(ctx context.Context, _ *inOrg) (*body[switchedReply], error) {
+				c := callerOf(ctx)
+				all, err := a.options.Registry.Services(ctx, c.actor, c.org)
+				if err != nil {
+					return nil, err
+				}
+				for i := range all {
+					if all[i], err = a.options.Registry.UpdateService(ctx, c.actor, c.org, all[i].ID, registry.ServiceEdit{IsActive: &s.active}); err != nil {
+						return nil, err
+					}
+				}
+				return with(switchedReply{list(slices.Clip(all))}, nil)
+			})
+	}
+
+	type previewInput struct {
+		serviceByID
+		Body serviceFields
+	}
+	type previewReply struct {
+		Run     tandem.Run      `json:"run" doc:"As a run with the new settings would end; nothing was done."`
+		Changes []tandem.Change `json:"changes" doc:"What the new settings alone would do: the first 1000."`
+		Total   int             `json:"total"`
+		Gone    int             `json:"gone" doc:"How many changes only the settings as they are would make."`
+	}
+	handle(a, describing(route("services-preview", http.MethodPost, "/api/v1/services/{id}/preview", "services", "Say what a change of settings alone would do"),
+		"It lists the whole project, and stores nothing."),
+		func(ctx context.Context, in *previewInput) (*body[previewReply], error) {
+			c := callerOf(ctx)
+			edit, err := a.serviceEdit(&in.Body)
+			if err != nil {
+				return nil, err
+			}
+			out := previewReply{Changes: []tandem.Change{}}
+			p, err := a.options.Registry.PreviewSettings(ctx, c.actor, c.org, in.ID, edit, func(change tandem.Change) error {
+				if len(out.Changes) < maxDetails {
+					out.Changes = append(out.Changes, change)
+				}
+				return nil
+			})
+			out.Run, out.Total, out.Gone = p.Run, p.Changes, p.Gone
+			return with(out, err)
+		})
+}
