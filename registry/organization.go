@@ -76,9 +76,7 @@ func (r *Registry) Organizations(ctx context.Context, actor Actor) ([]tandem.Org
 		if err != nil {
 			return nil, err
 		}
-		if actor.May(o.ID, ReadOrganization) {
-			own = append(own, o)
-		}
+		own = append(own, o)
 	}
 	slices.SortFunc(own, func(a, b tandem.Organization) int { return strings.Compare(a.Slug, b.Slug) })
 	return own, nil

@@ -35,7 +35,6 @@ const (
 	ReadUsers          Permission = "users:read"
 	ManageUsers        Permission = "users:manage"
 	ManageTokens       Permission = "tokens:manage" // of others too; everyone has their own
-	ReadOrganization   Permission = "organization:read"
 	UpdateOrganization Permission = "organization:update"
 	DeleteOrganization Permission = "organization:delete"
 	ReadAudit          Permission = "audit:read"
@@ -43,7 +42,7 @@ const (
 
 // adds says what each role may do beyond the next lesser one (DESIGN.md §4). This is the one place.
 var adds = map[tandem.Role][]Permission{
-	tandem.Viewer:   {ReadDevices, ReadServices, ReadRuns, ReadConflicts, ReadAlerts, ReadOrganization},
+	tandem.Viewer:   {ReadDevices, ReadServices, ReadRuns, ReadConflicts, ReadAlerts},
 	tandem.Operator: {CreateDevices, UpdateDevices, SettleConflicts, StartRuns, CancelRuns, ReadDeliveries, AcknowledgeAlerts},
 	tandem.Manager:  {DeleteDevices, ForceRuns, ApproveRuns, RevertRuns, ReadPlans, UpdateServices, ReplayDeliveries, ReadUsers},
 	tandem.Admin:    {ManageServices, ManageChannels, ManageUsers, ManageTokens, UpdateOrganization, ReadAudit},

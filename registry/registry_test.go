@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ import (
 	"tandem"
 	"tandem/registry"
 	"tandem/store"
-	"tandem/store/sqlite"
+	"tandem/store/sqlite/sqlitetest"
 )
 
 var actor = registry.Command("tester")
@@ -24,15 +23,7 @@ var actor = registry.Command("tester")
 // open gives a registry over a fresh database, with one organization.
 func open(t *testing.T) (*registry.Registry, *store.Store, string) {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tandem.db"), store.Options{AutoMigrate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	st := sqlitetest.Open(t)
 	n := 0
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := &registry.Registry{Store: st, Clock: func() time.Time { at = at.Add(time.Second); return at },
