@@ -160,6 +160,11 @@ func (a *apply) explain(ctx context.Context, err error) error {
 	case "conflicts":
 		return &tandem.Error{Code: tandem.Stale, Op: op, Message: "another conflict is open for the same device and field",
 			Hint: "read it again and rewrite that one", Err: t.err}
+	case "alerts":
+		return &tandem.Error{Code: tandem.Stale, Op: op, Message: "another alert is open for the same kind and subject",
+			Hint: "read it again and rewrite that one", Err: t.err}
+	case "channels":
+		return &tandem.Error{Code: tandem.Exists, Op: op, Message: "another channel has this id or name", Hint: "choose another", Err: t.err}
 	}
 	return &tandem.Error{Code: tandem.Exists, Op: op, Message: "one of the " + t.step + " is there already", Err: t.err}
 }

@@ -270,4 +270,3 @@ func writeDeliveryState(b *bulk, d *tandem.Delivery, now time.Time) {
 	b.optTime(d.ProcessedAt)
 	b.opt(d.RunID)
 }
-

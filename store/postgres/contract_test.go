@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(open, func() int { return pgtest.Main(m) }))
 }
 
-func open(ctx context.Context, where string) (tandem.Store, error) {
+func open(ctx context.Context, where string) (tandem.ServerStore, error) {
 	return postgres.Open(ctx, where, store.Options{AutoMigrate: true})
 }
 
@@ -30,7 +30,7 @@ func TestContract(t *testing.T) {
 }
 
 func TestQueriesUseIndexes(t *testing.T) {
-	storetest.RunQueries(t, storetest.Database{Open: open, Fresh: pgtest.URL}, "ANALYZE", func(t *testing.T, st tandem.Store, org, query string) []string {
+	storetest.RunQueries(t, storetest.Database{Open: open, Fresh: pgtest.URL}, "ANALYZE", func(t *testing.T, st tandem.ServerStore, org, query string) []string {
 		conn, err := st.(*store.Store).DB().Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(open, m.Run)) }
 
-func open(ctx context.Context, where string) (tandem.Store, error) {
+func open(ctx context.Context, where string) (tandem.ServerStore, error) {
 	return sqlite.Open(ctx, where, store.Options{AutoMigrate: true})
 }
 
@@ -26,7 +26,7 @@ func TestContract(t *testing.T) {
 
 func TestQueriesUseIndexes(t *testing.T) {
 	database := storetest.Database{Open: open, Fresh: func(t testing.TB) string { return filepath.Join(t.TempDir(), "tandem.db") }}
-	storetest.RunQueries(t, database, "ANALYZE", func(t *testing.T, st tandem.Store, _, query string) (scanned []string) {
+	storetest.RunQueries(t, database, "ANALYZE", func(t *testing.T, st tandem.ServerStore, _, query string) (scanned []string) {
 		rows, err := st.(*store.Store).DB().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query)
 		if err != nil {
 			t.Fatalf("%v: %s", err, query)

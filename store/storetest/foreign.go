@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"maps"
 	"reflect"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 // filled names what an organization with one of everything has.
 type filled struct {
+	server                        serverFilled
 	org                           string
 	service                       tandem.Service
 	device                        tandem.Device
@@ -51,6 +53,7 @@ func full(w *world) filled {
 	w.must(err)
 	_, err = w.st.TakeSlots(w.ctx, w.org, f.service.ID, "holder", 5, 5, time.Hour)
 	w.must(err)
+	f.server = fillServer(w, f)
 	return f
 }
 
@@ -95,6 +98,7 @@ func snapshot(w *world) string {
 			put("rows "+p.ID, rows, err)
 		}
 	}
+	snapshotServer(w, put)
 	return string(marshal(all))
 }
 
@@ -103,10 +107,28 @@ func emptySnapshot(w *world) string { return snapshot(w.other()) }
 
 // withoutOrganization lists the calls that are not made for one organization.
 var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrganization": true, "UpdateOrganization": true,
-	"DeleteOrganization": true, "Organizations": true, "Organization": true}
+	"DeleteOrganization": true, "Organizations": true, "Organization": true,
+	// the background work's, which looks after all organizations
+	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true,
+	"DueServices": true, "ActiveServices": true, "ServicesToPush": true, "UnendedRuns": true, "ClaimJobs": true, "DropJobs": true,
+	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true}
+
+// cases of calls, by method.
+type cases map[string]func(b *world, a filled) []outcome
 
 // foreignCases call each method as b's organization with a's ids, and give what that found.
-var foreignCases = map[string]func(b *world, a filled) []outcome{
+var foreignCases = merged(syncForeign, serverForeign)
+
+// merged puts the cases of several files together.
+func merged(some ...cases) cases {
+	all := cases{}
+	for _, one := range some {
+		maps.Copy(all, one)
+	}
+	return all
+}
+
+var syncForeign = cases{
 	"Apply": foreignApply,
 	"CreateService": func(b *world, a filled) []outcome { // an id is an organization's own: this makes b's
 		return got(nil, b.st.CreateService(b.ctx, b.org, a.service))
@@ -246,7 +268,7 @@ func foreignApply(b *world, a filled) []outcome {
 		return outcome{err: b.st.Apply(b.ctx, b.org, &changes)}
 	}
 	second := b.newConflict(a.service, mine, "tags")
-	return []outcome{
+	return append(foreignServerChanges(b, a, must, may), []outcome{
 		must(tandem.Changes{UpdateDevices: []tandem.Device{device}}),
 		must(tandem.Changes{UpdateAssignments: []tandem.Assignment{assignment}}),
 		must(tandem.Changes{PutConflicts: []tandem.Conflict{conflict}}),
@@ -264,7 +286,7 @@ func foreignApply(b *world, a filled) []outcome {
 		may(tandem.Changes{DropIntents: []string{a.intent.ID}}),
 		may(tandem.Changes{DropNotLinked: []tandem.NotLinkedKey{{ServiceID: a.service.ID, ExternalDeviceID: a.remoteKey}}}),
 		may(tandem.Changes{Entries: []tandem.Entry{a.entry}}),
-	}
+	}...)
 }
 
 // outcome is what a foreign call gave.
@@ -288,7 +310,7 @@ func refused(errs ...error) []outcome {
 
 var foreignTests = map[string]func(*world){
 	"every method has a case": func(w *world) {
-		store := reflect.TypeFor[tandem.Store]()
+		store := reflect.TypeFor[tandem.ServerStore]()
 		for i := range store.NumMethod() {
 			name := store.Method(i).Name
 			if _, has := foreignCases[name]; has == withoutOrganization[name] {
@@ -331,8 +353,8 @@ var foreignTests = map[string]func(*world){
 }
 
 // Fill puts one of everything into a new organization and gives its id, for tests of one database only.
-func Fill(t *testing.T, st tandem.Store) string {
-	w := newWorld(t, []tandem.Store{st})
+func Fill(t *testing.T, st tandem.ServerStore) string {
+	w := newWorld(t, []tandem.ServerStore{st})
 	full(w)
 	return w.org
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // Main runs a package's tests with run. In the process that Run starts to be killed, it is that process instead.
-func Main(open func(ctx context.Context, where string) (tandem.Store, error), run func() int) int {
+func Main(open func(ctx context.Context, where string) (tandem.ServerStore, error), run func() int) int {
 	where := os.Getenv(killWhere)
 	if where == "" {
 		return run()
@@ -54,7 +54,7 @@ func (k *killer) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Con
 func (*killer) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // dieWriting applies a batch and is killed before its nth statement, if it has so many.
-func dieWriting(open func(ctx context.Context, where string) (tandem.Store, error), where string) error {
+func dieWriting(open func(ctx context.Context, where string) (tandem.ServerStore, error), where string) error {
 	at, err := strconv.Atoi(os.Getenv(killAt))
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func runKilled(t *testing.T, db Database) {
 		t.Fatal(err)
 	}
 	where := db.Fresh(t)
-	w := newWorld(t, []tandem.Store{db.open(t, where)})
+	w := newWorld(t, []tandem.ServerStore{db.open(t, where)})
 	s, old := w.service("svc"), w.device("old")
 	before := snapshot(w)
 	kills := 0

@@ -45,7 +45,7 @@ func (*recorder) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // RunQueries makes 100,000 devices with their assignments and entries, and has every query that the reads and their filters
 // produce explained: explain runs as one organization and names the tables that a plan reads from end to end.
-func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testing.T, st tandem.Store, org, query string) []string) {
+func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testing.T, st tandem.ServerStore, org, query string) []string) {
 	st := db.open(t, db.Fresh(t))
 	hooked, ok := st.(interface {
 		AddQueryHook(bun.QueryHook)
@@ -59,7 +59,7 @@ func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testi
 	var w *world
 	var f queried
 	for range queryOrganizations {
-		w = newWorld(t, []tandem.Store{st})
+		w = newWorld(t, []tandem.ServerStore{st})
 		f = fillQueried(w)
 	}
 	if _, err := hooked.DB().ExecContext(t.Context(), analyze); err != nil {

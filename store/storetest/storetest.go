@@ -1,4 +1,4 @@
-// Package storetest is the contract of tandem.Store as tests, which both databases pass.
+// Package storetest is the contract of tandem.ServerStore as tests, which both databases pass.
 //
 // Run checks every method as its comment promises, also with another organization's ids, with concurrent writers
 // over several handles, and with a separate process killed between the statements of a transaction.
@@ -29,11 +29,11 @@ type Database struct {
 	// Fresh makes an empty database that goes with the test, and says where it is.
 	Fresh func(t testing.TB) string
 	// Open opens a handle on it, migrated. A database may be opened several times, and by several processes.
-	Open func(ctx context.Context, where string) (tandem.Store, error)
+	Open func(ctx context.Context, where string) (tandem.ServerStore, error)
 }
 
 // open opens a handle that closes with the test.
-func (db Database) open(t testing.TB, where string) tandem.Store {
+func (db Database) open(t testing.TB, where string) tandem.ServerStore {
 	t.Helper()
 	st, err := db.Open(t.Context(), where)
 	if err != nil {
@@ -50,7 +50,7 @@ func (db Database) open(t testing.TB, where string) tandem.Store {
 // Run runs the suite.
 func Run(t *testing.T, db Database) {
 	where := db.Fresh(t)
-	handles := []tandem.Store{db.open(t, where), db.open(t, where)}
+	handles := []tandem.ServerStore{db.open(t, where), db.open(t, where)}
 	for _, group := range []struct {
 		name  string
 		tests map[string]func(*world)
@@ -58,6 +58,7 @@ func Run(t *testing.T, db Database) {
 		{"Organizations", organizationTests}, {"Services", serviceTests}, {"Devices", deviceTests}, {"Apply", applyTests},
 		{"Sync", syncTests}, {"Runs", runTests}, {"Conflicts", conflictTests}, {"Plans", planTests},
 		{"Leases", leaseTests}, {"Budgets", budgetTests}, {"Values", valueTests}, {"Concurrent", concurrentTests}, {"Foreign", foreignTests},
+		{"Deliveries", deliveryTests}, {"Alerts", alertTests}, {"Schedule", scheduleTests}, {"Jobs", jobTests}, {"Events", eventTests}, {"Retention", retentionTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, name := range sorted(group.tests) {
@@ -78,13 +79,13 @@ var sequence atomic.Int64
 type world struct {
 	*testing.T
 	ctx     context.Context
-	st      tandem.Store
-	handles []tandem.Store // more on the same database; the first is st
+	st      tandem.ServerStore
+	handles []tandem.ServerStore // more on the same database; the first is st
 	org     string
 	now     time.Time
 }
 
-func newWorld(t *testing.T, handles []tandem.Store) *world {
+func newWorld(t *testing.T, handles []tandem.ServerStore) *world {
 	w := &world{T: t, ctx: t.Context(), st: handles[0], handles: handles, now: time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)}
 	w.org = w.organization()
 	return w
