@@ -99,6 +99,8 @@ func (e *Engine) Perform(ctx context.Context, org, runID string, report tandem.R
 		return e.Store.Run(ctx, org, runID)
 	case err != nil && errors.Is(context.Cause(ctx), ErrShutdown):
 		return stored, err // it still waits, for the next process
+	case tandem.Is(err, tandem.Unavailable, tandem.Timeout, tandem.Busy, tandem.DiskFull):
+		return stored, err // the database's state says nothing about the run: it is tried again
 	case err != nil:
 		return r.notBegun(ctx, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/golioth/simulator"
 	"tandem/syncer"
 )
 
@@ -60,6 +61,38 @@ func TestQueuedRunIsPerformedOnce(t *testing.T) {
 			w.equal(total, 1)
 		})
 	}
+}
+
+// TestQueuedRunIsNotPutBack: who waits for the turn of a run that another process does leaves its row alone, however long it takes.
+func TestQueuedRunIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	var h hooks
+	w := newWorld(t, h.hooked(), withEngine(func(e *syncer.Engine) { e.LeaseTTL = 800 * time.Millisecond }))
+	w.remotes("gate", 20)
+	queued := w.queue(tandem.RunRequest{})
+	w.sim.SetLatency(simulator.Latency{Mean: 200 * time.Millisecond})
+	var all sync.WaitGroup
+	for _, e := range []*syncer.Engine{w.engine, w.another(&h), w.another(&h)} {
+		all.Go(func() {
+			if _, err := e.Perform(w.ctx, w.org, queued.ID, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for was := tandem.RunQueued; !was.Ended(); <-look.C {
+		stored, err := w.store.Run(w.ctx, w.org, queued.ID)
+		w.must(err)
+		if was != tandem.RunQueued && stored.Status == tandem.RunQueued {
+			t.Errorf("a run that was %s is queued again", was)
+		}
+		was = stored.Status
+	}
+	all.Wait()
+	stored, err := w.store.Run(w.ctx, w.org, queued.ID)
+	w.must(err)
+	w.completed(stored)
 }
 
 // TestQueuedApprovalAndUndoing: what a person lets through, and what a person takes back, goes through the queue too.

@@ -160,7 +160,7 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 		}
 		if time.Since(beat) > r.e.queueBeat() {
 			beat = time.Now()
-			if err := r.queue(ctx); err != nil {
+			if err := r.stillWaits(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -179,15 +179,28 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 	}
 }
 
+// stillWaits says that a waiting run's process is alive. A run that waits for any process lives by itself: its row
+// belongs to whoever begins it, which may be another one already.
+func (r *run) stillWaits(ctx context.Context) error {
+	if r.waits {
+		return r.notBegunElsewhere(ctx)
+	}
+	return r.queue(ctx)
+}
+
+func (r *run) notBegunElsewhere(ctx context.Context) error {
+	stored, err := r.e.Store.Run(ctx, r.org, r.record.ID)
+	if err == nil && stored.Status != tandem.RunQueued {
+		return errBegunElsewhere
+	}
+	return err
+}
+
 // begin marks this run as running and what a dead holder left behind as interrupted (S24).
 func (r *run) begin(ctx context.Context) error {
 	if r.waits {
-		stored, err := r.e.Store.Run(ctx, r.org, r.record.ID)
-		if err != nil {
+		if err := r.notBegunElsewhere(ctx); err != nil {
 			return err
-		}
-		if stored.Status != tandem.RunQueued {
-			return errBegunElsewhere
 		}
 	}
 	now := r.now()
