@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	// These tests wait more than they compute.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
 	code := pgtest.Main(m)
@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 
 // onBoth runs a test over an empty database of either kind.
 func onBoth(t *testing.T, test func(t *testing.T, open func(t *testing.T) *Database)) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(memory(t), "jobs.db")

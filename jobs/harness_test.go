@@ -61,6 +61,7 @@ type world struct {
 
 // inBoth runs a test in a world over either database.
 func inBoth(t *testing.T, test func(w *world)) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		test(newWorld(t, place{at: sqlitetest.File(t)}))
@@ -279,13 +280,19 @@ func (w *world) ended() (n int, all bool) {
 	return n, n == len(runs)
 }
 
-// edit changes a device here, as the registry does: with the push in the same transaction.
-func (w *world) edit(d tandem.Device, name string, trigger tandem.Trigger) {
+// edit renames devices here, as the registry does: with the pushes in the same transaction.
+func (w *world) edit(names map[string]string) {
 	w.t.Helper()
-	now := w.now()
-	d.Name, d.UpdatedAt = name, now
-	c := &tandem.Changes{UpdateDevices: []tandem.Device{d}}
-	c.Pushes = []tandem.Push{{ServiceID: w.service, DeviceID: d.ID, Trigger: trigger, By: "ada@example.com", First: now, Due: now.Add(time.Second)}}
+	now, c := w.now(), &tandem.Changes{}
+	for old, name := range names {
+		d, ok := w.named(old)
+		if !ok {
+			w.t.Fatalf("there is no %s here", old)
+		}
+		d.Name, d.UpdatedAt = name, now
+		c.UpdateDevices = append(c.UpdateDevices, d)
+		c.Pushes = append(c.Pushes, tandem.Push{ServiceID: w.service, DeviceID: d.ID, Trigger: tandem.ByEdit, By: "ada@example.com", First: now, Due: now.Add(time.Second)})
+	}
 	c.Jobs = []tandem.Job{{Kind: tandem.JobPush, OrganizationID: w.org, Args: map[string]string{"service_id": w.service}, At: now.Add(time.Second)}}
 	w.must(w.store.Apply(w.ctx, w.org, c))
 }

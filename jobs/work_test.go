@@ -61,11 +61,8 @@ func TestEditLeaves(t *testing.T) {
 		other := w.remote("door")
 		w.process("one", nil)
 		w.eventually("the run has ended", func() bool { n, all := w.ended(); return n == 1 && all })
-		gate, _ := w.named("gate")
-		door, _ := w.named("door")
 		began := time.Now()
-		w.edit(gate, "new gate", tandem.ByEdit)
-		w.edit(door, "new door", tandem.ByEdit)
+		w.edit(map[string]string{"gate": "new gate", "door": "new door"})
 		w.eventually("the edits are there", func() bool {
 			a, err := w.sim.Device("demo", there.ID)
 			w.must(err)
@@ -79,7 +76,7 @@ func TestEditLeaves(t *testing.T) {
 		w.eventually("the run has ended", func() bool { _, all := w.ended(); return all })
 		r := w.history()[0]
 		if len(w.history()) != 2 || r.Trigger != tandem.ByEdit || r.CreatedBy != "ada@example.com" || r.Summary.Remote.Updated != 2 {
-			w.t.Errorf("the runs are %+v", w.history())
+			w.t.Errorf("%d runs; the last one is by %s of %s: %+v", len(w.history()), r.CreatedBy, r.Trigger, r.Summary)
 		}
 		left, err := w.store.ServicesToPush(w.ctx, w.now().Add(time.Hour), 10)
 		if err != nil || len(left) != 0 {
