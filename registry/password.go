@@ -222,7 +222,7 @@ func (r *Registry) RequestPasswordReset(ctx context.Context, email, address stri
 		return err
 	}
 	r.Throttle.fail(address, r.Clock())
-	u, err := r.Server.User(ctx, strings.TrimSpace(email))
+	u, err := r.knock(ctx, email)
 	known := err == nil && u.DisabledAt == nil
 	if err != nil && !tandem.Is(err, tandem.NotFound) {
 		return err

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"strings"
 
 	"tandem"
 )
@@ -27,7 +26,7 @@ func (r *Registry) SignIn(ctx context.Context, email, password, address string) 
 	if err := r.Throttle.allow(address, r.Clock()); err != nil {
 		return SignedIn{}, err
 	}
-	u, err := r.Server.User(ctx, strings.TrimSpace(email))
+	u, err := r.knock(ctx, email)
 	if err != nil && !tandem.Is(err, tandem.NotFound) {
 		return SignedIn{}, err
 	}
@@ -52,6 +51,15 @@ func (r *Registry) SignIn(ctx context.Context, email, password, address string) 
 	}
 	r.rehash(ctx, &u, password)
 	return SignedIn{User: u}, nil
+}
+
+// knock finds the person of an email, as strangers give it: what cannot be one is nobody's.
+func (r *Registry) knock(ctx context.Context, email string) (tandem.User, error) {
+	email, err := checkEmail(email)
+	if err != nil {
+		email = "nobody@invalid" // looked up all the same
+	}
+	return r.Server.User(ctx, email)
 }
 
 // locked reports whether a person's tries are not looked at yet.
