@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"tandem"
@@ -66,21 +64,8 @@ func (b *batch) audited(org string, at time.Time) (tandem.AuditEntry, error) {
 	if err != nil {
 		return tandem.AuditEntry{}, err
 	}
-	id, err := newID(at)
-	return tandem.AuditEntry{ID: id, OrganizationID: org, At: at, ActorKind: tandem.SystemActor, Actor: "system", Action: "run.batch",
-		ThingType: "run", ThingID: b.run, RunID: b.run, After: told}, err
-}
-
-// newID makes a UUIDv7 of an instant of the database's clock, which the store goes by.
-func newID(at time.Time) (string, error) {
-	var id uuid.UUID
-	if _, err := rand.Read(id[:]); err != nil {
-		return "", err
-	}
-	micros := at.UnixMicro()
-	binary.BigEndian.PutUint64(id[:8], uint64(micros/1000)<<16|0x7000|uint64(micros%1000)*4096/1000) // RFC 9562, 6.2, method 3
-	id[8] = id[8]&0x3f | 0x80
-	return id.String(), nil
+	return tandem.AuditEntry{ID: newEventID(), OrganizationID: org, At: at, ActorKind: tandem.SystemActor, Actor: "system", Action: "run.batch",
+		ThingType: "run", ThingID: b.run, RunID: b.run, After: told}, nil
 }
 
 // digest is SHA-256 over entries: each value as its column has it, with its length before it, in the order of the columns.

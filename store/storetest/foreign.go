@@ -12,6 +12,7 @@ import (
 // filled names what an organization with one of everything has.
 type filled struct {
 	server                        serverFilled
+	people                        peopleFilled
 	org                           string
 	service                       tandem.Service
 	device                        tandem.Device
@@ -54,6 +55,7 @@ func full(w *world) filled {
 	_, err = w.st.TakeSlots(w.ctx, w.org, f.service.ID, "holder", 5, 5, time.Hour)
 	w.must(err)
 	f.server = fillServer(w, f)
+	f.people = fillPeople(w, f)
 	return f
 }
 
@@ -99,6 +101,7 @@ func snapshot(w *world) string {
 		}
 	}
 	snapshotServer(w, put)
+	snapshotPeople(w, put)
 	return string(marshal(all))
 }
 
@@ -111,13 +114,16 @@ var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrg
 	// the background work's, which looks after all organizations
 	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true,
 	"DueServices": true, "ActiveServices": true, "ServicesToPush": true, "UnendedRuns": true, "ClaimJobs": true, "DropJobs": true,
-	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true}
+	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "OrganizationsToSeal": true,
+	// about people, who belong to none, and what they hold
+	"CreateUser": true, "UpdateUser": true, "NoteLogin": true, "User": true, "UserBySubject": true, "CountUsers": true, "Belongings": true,
+	"CreateLink": true, "Link": true, "UseLink": true, "Session": true, "PutSession": true, "DeleteSession": true, "DeleteSessions": true, "TokenByHash": true}
 
 // cases of calls, by method.
 type cases map[string]func(b *world, a filled) []outcome
 
 // foreignCases call each method as b's organization with a's ids, and give what that found.
-var foreignCases = merged(syncForeign, serverForeign)
+var foreignCases = merged(syncForeign, serverForeign, peopleForeign)
 
 // merged puts the cases of several files together.
 func merged(some ...cases) cases {
@@ -268,7 +274,7 @@ func foreignApply(b *world, a filled) []outcome {
 		return outcome{err: b.st.Apply(b.ctx, b.org, &changes)}
 	}
 	second := b.newConflict(a.service, mine, "tags")
-	return append(foreignServerChanges(b, a, must, may), []outcome{
+	return append(append(foreignServerChanges(b, a, must, may), foreignPeopleChanges(b, a, must, may)...), []outcome{
 		must(tandem.Changes{UpdateDevices: []tandem.Device{device}}),
 		must(tandem.Changes{UpdateAssignments: []tandem.Assignment{assignment}}),
 		must(tandem.Changes{PutConflicts: []tandem.Conflict{conflict}}),
