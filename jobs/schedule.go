@@ -174,8 +174,11 @@ func lesson(s *tandem.Service, run *tandem.Run, now time.Time, chance float64) (
 		mark.SyncFailures, mark.NextSyncAt = &failures, &next
 		return mark, true
 	case (run.Status == tandem.RunCompleted || run.Status == tandem.RunPartial) && s.SyncFailures > 0:
-		none := 0
-		mark.SyncFailures = &none
+		after, none := *s, 0
+		after.SyncFailures = 0
+		at := now.Add(interval(&after, chance)) // not as late as it was put off while it failed
+		next := &at
+		mark.SyncFailures, mark.NextSyncAt = &none, &next
 		return mark, true
 	}
 	return mark, false
