@@ -10,7 +10,7 @@ import (
 
 // passwords registers what is done with one's password.
 func (a *API) passwords() {
-	type changeInput struct {
+	type sessionChangeInput struct {
 		Body struct {
 			Current  string `json:"current" maxLength:"1024"`
 			Password string `json:"password" maxLength:"1024"`
@@ -18,7 +18,7 @@ func (a *API) passwords() {
 	}
 	handle(a, describing(route("session-change-password", http.MethodPost, sessionPath+"/password", "session", "Change one's password"),
 		"All other sessions end."),
-		func(ctx context.Context, in *changeInput) (*done, error) {
+		func(ctx context.Context, in *sessionChangeInput) (*done, error) {
 			u, err := a.options.Registry.ChangePassword(ctx, callerOf(ctx).actor, in.Body.Current, in.Body.Password)
 			if err != nil {
 				return nil, err
@@ -26,18 +26,18 @@ func (a *API) passwords() {
 			return nil, a.renewed(ctx, &u)
 		})
 
-	type forgotInput struct {
+	type sessionForgotInput struct {
 		Body struct {
 			Email string `json:"email" maxLength:"254"`
 		}
 	}
 	handle(a, open(describing(route("session-forgot-password", http.MethodPost, sessionPath+"/password-reset", "session", "Ask for a link to a new password"),
 		"It is sent by mail where there is an account; the reply is the same where there is none.")),
-		func(ctx context.Context, in *forgotInput) (*done, error) {
+		func(ctx context.Context, in *sessionForgotInput) (*done, error) {
 			return nil, a.options.Registry.RequestPasswordReset(ctx, in.Body.Email, requestOf(ctx).address)
 		})
 
-	type resetInput struct {
+	type sessionResetInput struct {
 		Body struct {
 			Secret   string `json:"secret" maxLength:"200" doc:"Of the link."`
 			Password string `json:"password" maxLength:"1024"`
@@ -45,7 +45,7 @@ func (a *API) passwords() {
 	}
 	handle(a, open(describing(route("session-reset-password", http.MethodPost, sessionPath+"/password-reset/complete", "session", "Set a new password with a link"),
 		"All sessions end; sign in with the new password.")),
-		func(ctx context.Context, in *resetInput) (*done, error) {
+		func(ctx context.Context, in *sessionResetInput) (*done, error) {
 			u, err := a.options.Registry.ResetPassword(ctx, in.Body.Secret, in.Body.Password)
 			if err == nil {
 				a.forgetUser(u.ID)
@@ -62,16 +62,16 @@ type invitedReply struct {
 	HasAccount   bool        `json:"has_account" doc:"The person signs in and joins; otherwise they accept and make an account."`
 }
 
-// secretBody is the secret of a link. It is sent in the body: addresses end up in logs.
-type secretBody struct {
+// SecretBody is the secret of a link. It is sent in the body: addresses end up in logs.
+type SecretBody struct {
 	Secret string `json:"secret" maxLength:"200" doc:"Of the link."`
 }
 
 // links registers what is done with the one-time links.
 func (a *API) links() {
-	type setUpInput struct {
+	type sessionSetUpInput struct {
 		Body struct {
-			secretBody
+			SecretBody
 			Email        string `json:"email" maxLength:"254"`
 			Name         string `json:"name,omitempty" maxLength:"255"`
 			Password     string `json:"password" maxLength:"1024"`
@@ -80,7 +80,7 @@ func (a *API) links() {
 	}
 	handle(a, open(describing(route("session-set-up", http.MethodPost, sessionPath+"/set-up", "session", "Make the first owner"),
 		"With the link that the server prints at its first start. The owner is signed in.")),
-		func(ctx context.Context, in *setUpInput) (*body[signInReply], error) {
+		func(ctx context.Context, in *sessionSetUpInput) (*body[signInReply], error) {
 			b := &in.Body
 			if err := a.managed(ctx); err != nil {
 				return nil, err
@@ -92,23 +92,23 @@ func (a *API) links() {
 			return a.entered(ctx, registry.SignedIn{User: u})
 		})
 
-	type lookInput struct{ Body secretBody }
+	type lookInput struct{ Body SecretBody }
 	handle(a, open(route("session-look-at-invitation", http.MethodPost, sessionPath+"/invitation", "session", "Look at an invitation")),
 		func(ctx context.Context, in *lookInput) (*body[invitedReply], error) {
 			at, err := a.options.Registry.LookAtInvitation(ctx, in.Body.Secret)
 			return with(invitedReply{Organization: at.Organization.Name, Email: at.Invitation.Email, Role: at.Invitation.Role, HasAccount: at.HasAccount}, err)
 		})
 
-	type acceptInput struct {
+	type sessionAcceptInput struct {
 		Body struct {
-			secretBody
+			SecretBody
 			Name     string `json:"name,omitempty" maxLength:"255"`
 			Password string `json:"password" maxLength:"1024"`
 		}
 	}
 	handle(a, open(describing(route("session-accept-invitation", http.MethodPost, sessionPath+"/invitation/accept", "session", "Accept an invitation with a new account"),
 		"Who has an account signs in and joins instead.")),
-		func(ctx context.Context, in *acceptInput) (*body[signInReply], error) {
+		func(ctx context.Context, in *sessionAcceptInput) (*body[signInReply], error) {
 			if err := a.managed(ctx); err != nil {
 				return nil, err
 			}
@@ -139,27 +139,27 @@ type recovery struct {
 	Codes []string `json:"recovery_codes" doc:"Shown this once."`
 }
 
-// passwordBody proves that it is still the same person.
-type passwordBody struct {
+// PasswordBody proves that it is still the same person.
+type PasswordBody struct {
 	Password string `json:"password,omitempty" maxLength:"1024" doc:"One's password; empty for who has none."`
 }
 
 // secondFactor registers what is done with one's second factor.
 func (a *API) secondFactor() {
-	type passwordInput struct{ Body passwordBody }
+	type passwordInput struct{ Body PasswordBody }
 	handle(a, describing(route("session-enroll-totp", http.MethodPost, sessionPath+"/totp", "session", "Set up a second factor"), "It counts once a code of it was confirmed."),
 		func(ctx context.Context, in *passwordInput) (*body[enrollment], error) {
 			e, err := a.options.Registry.EnrollFactor(ctx, callerOf(ctx).actor, in.Body.Password)
 			return with(enrollment{e.Secret, e.URL}, err)
 		})
 
-	type confirmInput struct {
+	type sessionConfirmInput struct {
 		Body struct {
 			Code string `json:"code" maxLength:"100"`
 		}
 	}
 	handle(a, describing(route("session-confirm-totp", http.MethodPost, sessionPath+"/totp/confirm", "session", "Turn the second factor on"), "All other sessions end."),
-		func(ctx context.Context, in *confirmInput) (*body[recovery], error) {
+		func(ctx context.Context, in *sessionConfirmInput) (*body[recovery], error) {
 			u, codes, err := a.options.Registry.ConfirmFactor(ctx, callerOf(ctx).actor, in.Body.Code)
 			if err != nil {
 				return nil, err
@@ -173,14 +173,14 @@ func (a *API) secondFactor() {
 			return with(recovery{list(codes)}, err)
 		})
 
-	type disableInput struct {
+	type sessionDisableInput struct {
 		Body struct {
-			passwordBody
+			PasswordBody
 			Code string `json:"code" maxLength:"100"`
 		}
 	}
 	handle(a, describing(route("session-disable-totp", http.MethodPost, sessionPath+"/totp/disable", "session", "Turn the second factor off"), "All other sessions end."),
-		func(ctx context.Context, in *disableInput) (*done, error) {
+		func(ctx context.Context, in *sessionDisableInput) (*done, error) {
 			u, err := a.options.Registry.DisableFactor(ctx, callerOf(ctx).actor, in.Body.Password, in.Body.Code)
 			if err != nil {
 				return nil, err

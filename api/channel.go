@@ -9,8 +9,8 @@ import (
 	"tandem/registry"
 )
 
-// channelFields are what people set of a channel; what is left out stays as it is.
-type channelFields struct {
+// ChannelFields are what people set of a channel; what is left out stays as it is.
+type ChannelFields struct {
 	Name           *string             `json:"name,omitempty" maxLength:"255"`
 	Config         *object             `json:"config,omitempty" doc:"What the type needs, without secrets."`
 	Secret         *string             `json:"secret,omitempty" maxLength:"4096" doc:"A Slack URL, an SMTP password, a signing secret. It is never replied."`
@@ -51,17 +51,17 @@ func (a *API) channels() {
 			return with(channelList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
 		})
 	handle(a, route("channels-show", http.MethodGet, "/api/v1/channels/{id}", "channels", "Show a channel"),
-		func(ctx context.Context, in *byID) (*tagged[tandem.Channel], error) {
+		func(ctx context.Context, in *ByID) (*tagged[tandem.Channel], error) {
 			c := callerOf(ctx)
 			channel, err := a.options.Registry.Channel(ctx, c.actor, c.org, in.ID)
 			return &tagged[tandem.Channel]{versionTag(channel.Version), channel}, err
 		})
 
-	type createInput struct {
-		inOrg
+	type channelCreateInput struct {
+		InOrg
 		Once
 		Body struct {
-			channelFields
+			ChannelFields
 			Type tandem.ChannelType `json:"type" enum:"slack,email,webhook"`
 		}
 	}
@@ -71,7 +71,7 @@ func (a *API) channels() {
 		Body     tandem.Channel
 	}
 	handle(a, created(route("channels-create", http.MethodPost, "/api/v1/channels", "channels", "Add a channel")),
-		func(ctx context.Context, in *createInput) (*createOutput, error) {
+		func(ctx context.Context, in *channelCreateInput) (*createOutput, error) {
 			c := callerOf(ctx)
 			channel, err := a.options.Registry.CreateChannel(ctx, c.actor, c.org, in.Body.channel(in.Body.Type))
 			return &createOutput{versionTag(channel.Version), "/api/v1/channels/" + channel.ID, channel}, err
@@ -80,7 +80,7 @@ func (a *API) channels() {
 }
 
 // channel makes a new one of the fields.
-func (f *channelFields) channel(kind tandem.ChannelType) registry.NewChannel {
+func (f *ChannelFields) channel(kind tandem.ChannelType) registry.NewChannel {
 	add := registry.NewChannel{Type: kind, Name: value(f.Name), MinSeverity: value(f.MinSeverity), EscalationOnly: value(f.EscalationOnly), Throttle: value(f.Throttle),
 		Kinds: value(f.Kinds), Secret: []byte(value(f.Secret))}
 	if f.Config != nil {
@@ -100,9 +100,9 @@ func value[T any](p *T) T {
 
 func (a *API) channelEdits() {
 	type updateInput struct {
-		byID
+		ByID
 		Edit
-		Body channelFields
+		Body ChannelFields
 	}
 	handle(a, describing(route("channels-update", http.MethodPatch, "/api/v1/channels/{id}", "channels", "Change a channel"), "Members that are left out stay as they are."),
 		func(ctx context.Context, in *updateInput) (*tagged[tandem.Channel], error) {
@@ -124,11 +124,8 @@ func (a *API) channelEdits() {
 		})
 
 	type deleteInput struct {
-		byID
+		ByID
 		Edit
-	}
-	type deleted struct {
-		Deleted string `json:"deleted" doc:"Its id."`
 	}
 	handle(a, route("channels-delete", http.MethodDelete, "/api/v1/channels/{id}", "channels", "Remove a channel"),
 		func(ctx context.Context, in *deleteInput) (*body[deleted], error) {
@@ -150,17 +147,17 @@ func (a *API) channelEdits() {
 			return with(deleted{channel.ID}, err)
 		})
 
-	type tested struct {
+	type channelTested struct {
 		Sent bool `json:"sent"`
 	}
 	handle(a, route("channels-test", http.MethodPost, "/api/v1/channels/{id}/test", "channels", "Send a test message"),
-		func(ctx context.Context, in *byID) (*body[tested], error) {
+		func(ctx context.Context, in *ByID) (*body[channelTested], error) {
 			c := callerOf(ctx)
-			return with(tested{true}, a.options.Registry.TestChannel(ctx, c.actor, c.org, in.ID))
+			return with(channelTested{true}, a.options.Registry.TestChannel(ctx, c.actor, c.org, in.ID))
 		})
 
 	type sentInput struct {
-		byID
+		ByID
 		Listing
 	}
 	type notificationList struct {

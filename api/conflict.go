@@ -11,8 +11,8 @@ import (
 	"tandem"
 )
 
-// conflictFilter is how conflicts are found.
-type conflictFilter struct {
+// ConflictFilter is how conflicts are found.
+type ConflictFilter struct {
 	Service  string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
 	Device   string `query:"device" maxLength:"100" doc:"About this device, by id."`
 	External string `query:"external_device" maxLength:"200" doc:"About this remote device, by id; also finds ambiguous matches."`
@@ -23,8 +23,8 @@ type conflictFilter struct {
 	Search   string `query:"search" maxLength:"200" doc:"Part of the device's name."`
 }
 
-// settleInput says how conflicts are settled.
-type settleInput struct {
+// SettleInput says how conflicts are settled.
+type SettleInput struct {
 	Take     tandem.Choice   `json:"take" enum:"local,remote,value,ignore,link,create,delete,recreate,unlink" doc:"For a field: local, remote, value or ignore. For an ambiguous match: link, create or ignore. For a deleted device: delete, recreate or unlink."`
 	Value    json.RawMessage `json:"value,omitempty" doc:"With value: the value, on both sides."`
 	DeviceID string          `json:"device_id,omitempty" maxLength:"100" doc:"With link: the device."`
@@ -32,7 +32,7 @@ type settleInput struct {
 }
 
 // settlement makes a settlement of what was asked.
-func (in *settleInput) settlement(filter tandem.ConflictFilter) (tandem.Settlement, error) {
+func (in *SettleInput) settlement(filter tandem.ConflictFilter) (tandem.Settlement, error) {
 	s := tandem.Settlement{Filter: filter, Take: in.Take, DeviceID: in.DeviceID, DryRun: in.DryRun}
 	given := len(in.Value) > 0
 	switch {
@@ -69,7 +69,7 @@ func (a *API) conflicts() {
 		OrganizationParam
 		Listing
 		Selection
-		conflictFilter
+		ConflictFilter
 	}
 	type conflictList struct {
 		Conflicts  []tandem.Conflict `json:"conflicts"`
@@ -89,7 +89,7 @@ func (a *API) conflicts() {
 		})
 
 	handle(a, route("conflicts-show", http.MethodGet, "/api/v1/conflicts/{id}", "conflicts", "Show a conflict"),
-		func(ctx context.Context, in *byID) (*body[tandem.Conflict], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Conflict], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.Conflict(ctx, c.actor, c.org, in.ID))
 		})
@@ -105,8 +105,8 @@ type settledReply struct {
 // conflictActions registers the settling.
 func (a *API) conflictActions() {
 	type oneInput struct {
-		onceByID
-		Body settleInput
+		OnceByID
+		Body SettleInput
 	}
 	handle(a, describing(route("conflicts-resolve", http.MethodPost, "/api/v1/conflicts/{id}/resolve", "conflicts", "Settle a conflict"),
 		"A conflict whose sides moved meanwhile is refreshed instead, and `error` of the reply says so."),
@@ -114,8 +114,8 @@ func (a *API) conflictActions() {
 			return with(a.settleOne(ctx, in.ID, &in.Body))
 		})
 
-	type manyBody struct {
-		settleInput
+	type conflictMany struct {
+		SettleInput
 		IDs       []string `json:"ids,omitempty" maxItems:"1000" doc:"These conflicts."`
 		Service   string   `json:"service,omitempty" maxLength:"200" doc:"Those of this service, by id or name."`
 		DeviceIDs []string `json:"device_ids,omitempty" maxItems:"1000" doc:"Those about these devices."`
@@ -124,9 +124,9 @@ func (a *API) conflictActions() {
 		Search    string   `json:"search,omitempty" maxLength:"200" doc:"Those with this in the device's name."`
 	}
 	type manyInput struct {
-		inOrg
+		InOrg
 		Once
-		Body manyBody
+		Body conflictMany
 	}
 	handle(a, describing(route("conflicts-resolve-many", http.MethodPost, "/api/v1/conflicts/resolve", "conflicts", "Settle many conflicts"),
 		"All open ones that the given conditions name together; at least one condition is needed. One that fails does not keep the others: its `error` says why."),
@@ -151,7 +151,7 @@ func (a *API) conflictActions() {
 }
 
 // settleOne settles a conflict that is open.
-func (a *API) settleOne(ctx context.Context, id string, in *settleInput) (tandem.Settled, error) {
+func (a *API) settleOne(ctx context.Context, id string, in *SettleInput) (tandem.Settled, error) {
 	c := callerOf(ctx)
 	conflict, err := a.options.Registry.Conflict(ctx, c.actor, c.org, id)
 	if err != nil {

@@ -37,7 +37,7 @@ func (a *API) deliveries() {
 		})
 
 	handle(a, route("deliveries-show", http.MethodGet, "/api/v1/deliveries/{id}", "deliveries", "Show a received webhook"),
-		func(ctx context.Context, in *byID) (*body[tandem.Delivery], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Delivery], error) {
 			c := callerOf(ctx)
 			d, err := a.options.Registry.Delivery(ctx, c.actor, c.org, in.ID)
 			d.Body = list(d.Body)
@@ -48,7 +48,7 @@ func (a *API) deliveries() {
 		Replayed int `json:"replayed" doc:"How many are processed again."`
 	}
 	handle(a, route("deliveries-replay", http.MethodPost, "/api/v1/deliveries/{id}/replay", "deliveries", "Process a webhook again"),
-		func(ctx context.Context, in *onceByID) (*body[replayReply], error) {
+		func(ctx context.Context, in *OnceByID) (*body[replayReply], error) {
 			c := callerOf(ctx)
 			n, err := a.options.Registry.ReplayDeliveries(ctx, c.actor, c.org, []string{in.ID})
 			if err == nil && n == 0 {
@@ -57,15 +57,15 @@ func (a *API) deliveries() {
 			return with(replayReply{n}, err)
 		})
 
-	type replayInput struct {
-		inOrg
+	type deliveryReplayInput struct {
+		InOrg
 		Once
 		Body struct {
 			IDs []string `json:"ids" minItems:"1" maxItems:"1000"`
 		}
 	}
 	handle(a, route("deliveries-replay-many", http.MethodPost, "/api/v1/deliveries/replay", "deliveries", "Process many webhooks again"),
-		func(ctx context.Context, in *replayInput) (*body[replayReply], error) {
+		func(ctx context.Context, in *deliveryReplayInput) (*body[replayReply], error) {
 			c := callerOf(ctx)
 			n, err := a.options.Registry.ReplayDeliveries(ctx, c.actor, c.org, in.Body.IDs)
 			return with(replayReply{n}, err)
@@ -98,17 +98,17 @@ func (a *API) alerts() {
 			return with(alertList{list(rows), in.pagination(total)}, err)
 		})
 	handle(a, route("alerts-show", http.MethodGet, "/api/v1/alerts/{id}", "alerts", "Show an alert"),
-		func(ctx context.Context, in *byID) (*body[tandem.Alert], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Alert], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.Alert(ctx, c.actor, c.org, in.ID))
 		})
 	handle(a, describing(route("alerts-acknowledge", http.MethodPost, "/api/v1/alerts/{id}/acknowledge", "alerts", "Say that somebody looks after an alert"), "It does not escalate any more."),
-		func(ctx context.Context, in *byID) (*body[tandem.Alert], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Alert], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.AcknowledgeAlert(ctx, c.actor, c.org, in.ID))
 		})
 	handle(a, describing(route("alerts-resolve", http.MethodPost, "/api/v1/alerts/{id}/resolve", "alerts", "Close an alert"), "Where its cause is still there, another is raised."),
-		func(ctx context.Context, in *byID) (*body[tandem.Alert], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Alert], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.ResolveAlert(ctx, c.actor, c.org, in.ID))
 		})

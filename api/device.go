@@ -34,8 +34,8 @@ func (object) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }
 
-// deviceFields are what people edit of a device; what is left out stays as it is.
-type deviceFields struct {
+// DeviceFields are what people edit of a device; what is left out stays as it is.
+type DeviceFields struct {
 	Name        *string           `json:"name,omitempty" maxLength:"255"`
 	DeviceID    *string           `json:"device_id,omitempty" maxLength:"255" doc:"Unique in the organization; of a new device made from its name when left out."`
 	DeviceType  *string           `json:"device_type,omitempty" maxLength:"255"`
@@ -50,7 +50,7 @@ type deviceFields struct {
 }
 
 // edit makes an edit of the fields.
-func (f *deviceFields) edit() (registry.DeviceEdit, error) {
+func (f *DeviceFields) edit() (registry.DeviceEdit, error) {
 	e := registry.DeviceEdit{Name: f.Name, DeviceID: f.DeviceID, DeviceType: f.DeviceType, Lifecycle: f.Lifecycle, HardwareIDs: f.HardwareIDs, Tags: f.Tags, Enabled: f.Enabled,
 		Blueprint: f.Blueprint, Cohort: f.Cohort, Notes: f.Notes}
 	if f.Metadata == nil {
@@ -61,8 +61,8 @@ func (f *deviceFields) edit() (registry.DeviceEdit, error) {
 	return e, err
 }
 
-// deviceFilter is how devices are found.
-type deviceFilter struct {
+// DeviceFilter is how devices are found.
+type DeviceFilter struct {
 	IDs        string `query:"ids" maxLength:"40000" doc:"These, by id, separated by commas."`
 	Search     string `query:"search" maxLength:"200" doc:"Part of the name, device_id or a hardware id."`
 	Status     string `query:"status" enum:"online,offline,never_seen"`
@@ -78,7 +78,7 @@ type deviceFilter struct {
 	Sort       string `query:"sort" enum:"name,-name,device_id,-device_id,last_seen,-last_seen,battery_level,-battery_level,created_at,-created_at,updated_at,-updated_at" doc:"A minus in front descends."`
 }
 
-func (a *API) deviceFilter(ctx context.Context, c caller, f *deviceFilter) (tandem.DeviceFilter, error) {
+func (a *API) deviceFilter(ctx context.Context, c caller, f *DeviceFilter) (tandem.DeviceFilter, error) {
 	service, err := a.serviceID(ctx, c, f.Service)
 	filter := tandem.DeviceFilter{IDs: splitList(f.IDs), Search: f.Search, Status: tandem.Status(f.Status), Type: f.Type, Lifecycle: tandem.Lifecycle(f.Lifecycle), Tag: f.Tag,
 		Blueprint: f.Blueprint, Cohort: f.Cohort, ServiceID: service, SyncStatus: tandem.SyncStatus(f.SyncStatus), NotLinked: f.NotLinked, Sort: f.Sort}
@@ -95,8 +95,8 @@ type deviceList struct {
 	Pagination tandem.Pagination  `json:"pagination"`
 }
 
-// deviceByID names a device.
-type deviceByID struct {
+// DeviceByID names a device.
+type DeviceByID struct {
 	OrganizationParam
 	ID string `path:"id" maxLength:"300" doc:"Its id, device_id, or name where only one has it."`
 }
@@ -106,12 +106,12 @@ func (a *API) devices() {
 		OrganizationParam
 		Listing
 		Selection
-		deviceFilter
+		DeviceFilter
 	}
 	handle(a, route("devices-list", http.MethodGet, "/api/v1/devices", "devices", "List devices"),
 		func(ctx context.Context, in *listInput) (*body[deviceList], error) {
 			c := callerOf(ctx)
-			filter, err := a.deviceFilter(ctx, c, &in.deviceFilter)
+			filter, err := a.deviceFilter(ctx, c, &in.DeviceFilter)
 			if err != nil {
 				return nil, err
 			}
@@ -124,7 +124,7 @@ func (a *API) devices() {
 		})
 
 	type showInput struct {
-		deviceByID
+		DeviceByID
 		Selection
 	}
 	handle(a, route("devices-show", http.MethodGet, "/api/v1/devices/{id}", "devices", "Show a device"),
@@ -135,9 +135,9 @@ func (a *API) devices() {
 		})
 
 	type createInput struct {
-		inOrg
+		InOrg
 		Once
-		Body deviceFields
+		Body DeviceFields
 	}
 	type createOutput struct {
 		ETag     string `header:"ETag" doc:"The version, for If-Match."`
@@ -163,9 +163,9 @@ func (a *API) devices() {
 // deviceEdits registers the changing and deleting.
 func (a *API) deviceEdits() {
 	type updateInput struct {
-		deviceByID
+		DeviceByID
 		Edit
-		Body deviceFields
+		Body DeviceFields
 	}
 	handle(a, describing(route("devices-update", http.MethodPatch, "/api/v1/devices/{id}", "devices", "Change a device"), "Members that are left out stay as they are."),
 		func(ctx context.Context, in *updateInput) (*tagged[tandem.DeviceRow], error) {
@@ -188,11 +188,8 @@ func (a *API) deviceEdits() {
 		})
 
 	type deleteInput struct {
-		deviceByID
+		DeviceByID
 		Edit
-	}
-	type deleted struct {
-		Deleted string `json:"deleted" doc:"Its id."`
 	}
 	handle(a, describing(route("devices-delete", http.MethodDelete, "/api/v1/devices/{id}", "devices", "Delete a device"),
 		"What becomes of its remote device is decided by the service's settings, at the next run."),
@@ -210,8 +207,8 @@ func (a *API) deviceEdits() {
 			return with(deleted{d.ID}, a.staleDevice(ctx, c, in.ID, err))
 		})
 
-	type linkInput struct {
-		deviceByID
+	type deviceLinkInput struct {
+		DeviceByID
 		Once
 		Body struct {
 			Service          string `json:"service,omitempty" maxLength:"200" doc:"By id or name; may be left out where there is one only."`
@@ -219,7 +216,7 @@ func (a *API) deviceEdits() {
 		}
 	}
 	handle(a, route("devices-link", http.MethodPost, "/api/v1/devices/{id}/link", "devices", "Link a device to a remote one"),
-		func(ctx context.Context, in *linkInput) (*body[tandem.Assignment], error) {
+		func(ctx context.Context, in *deviceLinkInput) (*body[tandem.Assignment], error) {
 			c := callerOf(ctx)
 			service, err := a.oneService(ctx, c, in.Body.Service)
 			if err != nil {
@@ -229,8 +226,8 @@ func (a *API) deviceEdits() {
 			return with(assignment, err)
 		})
 
-	type unlinkInput struct {
-		deviceByID
+	type deviceUnlinkInput struct {
+		DeviceByID
 		Body struct {
 			Service string `json:"service,omitempty" maxLength:"200" doc:"By id or name; may be left out where there is one only."`
 		}
@@ -241,7 +238,7 @@ func (a *API) deviceEdits() {
 		Status    tandem.SyncStatus `json:"sync_status"`
 	}
 	handle(a, describing(route("devices-unlink", http.MethodPost, "/api/v1/devices/{id}/unlink", "devices", "Unlink a device"), "It stays on both sides, and is not synced until it is linked again."),
-		func(ctx context.Context, in *unlinkInput) (*body[unlinked], error) {
+		func(ctx context.Context, in *deviceUnlinkInput) (*body[unlinked], error) {
 			c := callerOf(ctx)
 			service, err := a.oneService(ctx, c, in.Body.Service)
 			if err != nil {
@@ -345,7 +342,7 @@ func (a *API) deviceViews() {
 		Comparisons []compared `json:"comparisons"`
 	}
 	handle(a, describing(route("devices-compare", http.MethodGet, "/api/v1/devices/{id}/compare", "devices", "Compare both sides and their base"), "Asks each service that the device is on."),
-		func(ctx context.Context, in *deviceByID) (*body[comparisons], error) {
+		func(ctx context.Context, in *DeviceByID) (*body[comparisons], error) {
 			c := callerOf(ctx)
 			sides, err := a.options.Registry.CompareDevice(ctx, c.actor, c.org, in.ID)
 			all := comparisons{Comparisons: []compared{}}
@@ -361,7 +358,7 @@ func (a *API) deviceViews() {
 		})
 
 	type historyInput struct {
-		deviceByID
+		DeviceByID
 		Listing
 		Field string `query:"field" maxLength:"300" doc:"Of this field."`
 		Side  string `query:"side" enum:"local,remote"`
@@ -382,7 +379,7 @@ func (a *API) deviceViews() {
 		})
 
 	type observedInput struct {
-		deviceByID
+		DeviceByID
 		Listing
 		Path  string    `query:"path" maxLength:"300" doc:"Of this path, such as battery_level."`
 		Since time.Time `query:"since" doc:"Not before."`

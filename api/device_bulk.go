@@ -11,9 +11,9 @@ import (
 // maxBulk bounds the devices of one request.
 const maxBulk = 1000
 
-// bulkFields are what is changed of many devices; tags can be added and taken away one by one.
-type bulkFields struct {
-	deviceFields
+// BulkFields are what is changed of many devices; tags can be added and taken away one by one.
+type BulkFields struct {
+	DeviceFields
 	AddTags    []string `json:"add_tags,omitempty" maxItems:"100"`
 	RemoveTags []string `json:"remove_tags,omitempty" maxItems:"100"`
 }
@@ -24,7 +24,7 @@ type bulkOperation struct {
 	ID               string      `json:"id,omitempty" maxLength:"300" doc:"The device, by id, device_id or name."`
 	IDs              []string    `json:"ids,omitempty" maxItems:"1000" doc:"Or many of them, for update, delete and unlink."`
 	Version          int64       `json:"version,omitempty" minimum:"1" doc:"Of the one device: refuse when it is at another one. Left out, whatever is there is changed."`
-	Device           *bulkFields `json:"device,omitempty" doc:"For create and update: what it is to be."`
+	Device           *BulkFields `json:"device,omitempty" doc:"For create and update: what it is to be."`
 	Service          string      `json:"service,omitempty" maxLength:"200" doc:"For link and unlink."`
 	ExternalDeviceID string      `json:"external_device_id,omitempty" maxLength:"255" doc:"For link."`
 }
@@ -45,8 +45,8 @@ type bulkReply struct {
 }
 
 func (a *API) deviceBulk() {
-	type bulkInput struct {
-		inOrg
+	type deviceBulkInput struct {
+		InOrg
 		Once
 		Body struct {
 			Operations []bulkOperation `json:"operations" minItems:"1" maxItems:"1000"`
@@ -55,7 +55,7 @@ func (a *API) deviceBulk() {
 	op := describing(route("devices-bulk", http.MethodPost, "/api/v1/devices/bulk", "devices", "Create, change, delete, link or unlink many devices"),
 		"Up to 1000 devices, one after the other; each succeeds or fails by itself, as its result says.")
 	op.MaxBodyBytes = 8 << 20
-	handle(a, op, func(ctx context.Context, in *bulkInput) (*body[bulkReply], error) {
+	handle(a, op, func(ctx context.Context, in *deviceBulkInput) (*body[bulkReply], error) {
 		if err := checkBulk(in.Body.Operations); err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func (a *API) deviceFiles() {
 
 	type exportInput struct {
 		OrganizationParam
-		deviceFilter
+		DeviceFilter
 		Format   string `query:"format" enum:"csv,json,jsonl" default:"csv"`
 		External string `query:"external_of" maxLength:"200" doc:"Write the external_device_id of this service, by id or name."`
 	}
@@ -66,7 +66,7 @@ func (a *API) deviceFiles() {
 		"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}, "application/json": {Schema: &huma.Schema{}}, "application/jsonl": {Schema: &huma.Schema{Type: huma.TypeString}}}}}
 	handle(a, export, func(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {
 		c := callerOf(ctx)
-		filter, err := a.deviceFilter(ctx, c, &in.deviceFilter)
+		filter, err := a.deviceFilter(ctx, c, &in.DeviceFilter)
 		if err != nil {
 			return nil, err
 		}

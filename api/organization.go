@@ -25,48 +25,45 @@ func (a *API) organizations() {
 			return with(organizationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
 		})
 
-	type createInput struct {
+	type organizationCreateInput struct {
 		Body struct {
 			Name string `json:"name" minLength:"1" maxLength:"200"`
 			Slug string `json:"slug,omitempty" maxLength:"63" doc:"Made from the name when left out."`
 		}
 	}
 	handle(a, created(route("organizations-create", http.MethodPost, "/api/v1/organizations", "organizations", "Make an organization")),
-		func(ctx context.Context, in *createInput) (*body[tandem.Organization], error) {
+		func(ctx context.Context, in *organizationCreateInput) (*body[tandem.Organization], error) {
 			c := callerOf(ctx)
 			o, err := a.options.Registry.CreateOrganization(ctx, c.actor, in.Body.Name, in.Body.Slug)
 			a.forgetUser(c.actor.UserID) // who made it owns it from now on
 			return with(o, err)
 		})
 
-	type organizationByID struct {
+	type OrganizationByID struct {
 		ID string `path:"id" maxLength:"200" doc:"By id or slug."`
 	}
 	handle(a, route("organizations-show", http.MethodGet, "/api/v1/organizations/{id}", "organizations", "Show an organization"),
-		func(ctx context.Context, in *organizationByID) (*body[tandem.Organization], error) {
+		func(ctx context.Context, in *OrganizationByID) (*body[tandem.Organization], error) {
 			return with(a.options.Registry.Organization(ctx, callerOf(ctx).actor, in.ID))
 		})
 
-	type updateInput struct {
-		organizationByID
+	type organizationUpdateInput struct {
+		OrganizationByID
 		Body struct {
 			Name *string `json:"name,omitempty" maxLength:"200"`
 			Slug *string `json:"slug,omitempty" maxLength:"63"`
 		}
 	}
 	handle(a, route("organizations-update", http.MethodPatch, "/api/v1/organizations/{id}", "organizations", "Rename an organization"),
-		func(ctx context.Context, in *updateInput) (*body[tandem.Organization], error) {
+		func(ctx context.Context, in *organizationUpdateInput) (*body[tandem.Organization], error) {
 			o, err := a.options.Registry.UpdateOrganization(ctx, callerOf(ctx).actor, in.ID, registry.OrganizationEdit{Name: in.Body.Name, Slug: in.Body.Slug})
 			a.slugs.forget(o.ID)
 			return with(o, err)
 		})
 
 	type deleteInput struct {
-		organizationByID
+		OrganizationByID
 		Confirm string `query:"confirm" maxLength:"63" doc:"The organization's slug, to say that it is meant."`
-	}
-	type deleted struct {
-		Deleted string `json:"deleted" doc:"Its id."`
 	}
 	handle(a, describing(route("organizations-delete", http.MethodDelete, "/api/v1/organizations/{id}", "organizations", "Delete an organization and everything in it"),
 		"Its remote projects are not touched."),
@@ -118,28 +115,28 @@ func (a *API) audit() {
 		After int64 `query:"after" minimum:"0" doc:"After this place in the chain; 0 from the beginning."`
 		Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
 	}
-	type chain struct {
+	type auditChain struct {
 		Entries []tandem.SealedEntry `json:"entries"`
 	}
 	handle(a, describing(route("audit-chain", http.MethodGet, "/api/v1/audit/chain", "audit", "Walk the sealed entries in the chain's order"), "An empty reply ends it."),
-		func(ctx context.Context, in *chainInput) (*body[chain], error) {
+		func(ctx context.Context, in *chainInput) (*body[auditChain], error) {
 			c := callerOf(ctx)
 			rows, err := a.options.Registry.AuditChain(ctx, c.actor, c.org, in.After, in.Limit)
-			return with(chain{list(rows)}, err)
+			return with(auditChain{list(rows)}, err)
 		})
 
 	type tailInput struct {
 		OrganizationParam
 		Limit int `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
 	}
-	type tail struct {
+	type auditTail struct {
 		Entries []tandem.AuditEntry `json:"entries"`
 		Total   int                 `json:"total"`
 	}
 	handle(a, route("audit-tail", http.MethodGet, "/api/v1/audit/unsealed", "audit", "List the entries that are not sealed yet, oldest first"),
-		func(ctx context.Context, in *tailInput) (*body[tail], error) {
+		func(ctx context.Context, in *tailInput) (*body[auditTail], error) {
 			c := callerOf(ctx)
 			rows, total, err := a.options.Registry.AuditTail(ctx, c.actor, c.org, in.Limit)
-			return with(tail{list(rows), total}, err)
+			return with(auditTail{list(rows), total}, err)
 		})
 }

@@ -10,8 +10,8 @@ import (
 	"tandem"
 )
 
-// originalOrganization names the organization as the original specification does.
-type originalOrganization struct {
+// OriginalOrganization names the organization as the original specification does.
+type OriginalOrganization struct {
 	OrganizationID string `query:"organization_id" maxLength:"200" doc:"The organization, by id or slug, as the original specification names it."`
 }
 
@@ -38,7 +38,7 @@ func originalStatus(status tandem.RunStatus) string {
 // original registers the routes of the original specification under a prefix, thin over the same use cases.
 func (a *API) original(prefix string) {
 	id := strings.ReplaceAll(strings.TrimPrefix(prefix, "/api/"), "/", "-")
-	type syncInput struct {
+	type originalSyncInput struct {
 		Once
 		Waiting
 		Body struct {
@@ -50,7 +50,7 @@ func (a *API) original(prefix string) {
 		}
 	}
 	handle(a, route(id+"-sync", http.MethodPost, prefix+"/sync", "golioth", "Start a sync"),
-		func(ctx context.Context, in *syncInput) (*body[originalRun], error) {
+		func(ctx context.Context, in *originalSyncInput) (*body[originalRun], error) {
 			ctx, err := a.within(ctx, in.Body.OrganizationID)
 			if err != nil {
 				return nil, err
@@ -67,7 +67,7 @@ func (a *API) original(prefix string) {
 		})
 
 	type devicesInput struct {
-		originalOrganization
+		OriginalOrganization
 		Listing
 		ServiceID string `query:"service_id" maxLength:"200" doc:"Linked to this service, by id or name."`
 		Search    string `query:"search" maxLength:"200"`
@@ -127,7 +127,7 @@ func (a *API) lastSync(ctx context.Context, c caller, service string) (*time.Tim
 
 func (a *API) originalConflicts(id, prefix string) {
 	type conflictsInput struct {
-		originalOrganization
+		OriginalOrganization
 		Listing
 		ServiceID string `query:"service_id" maxLength:"200" doc:"Of this service, by id or name."`
 		DeviceID  string `query:"device_id" maxLength:"100" doc:"About this device, by id."`
@@ -153,8 +153,8 @@ func (a *API) originalConflicts(id, prefix string) {
 			return with(conflictsReply{list(rows), in.pagination(total)}, err)
 		})
 
-	type resolveInput struct {
-		originalOrganization
+	type originalResolveInput struct {
+		OriginalOrganization
 		Once
 		ID   string `path:"id" maxLength:"100"`
 		Body struct {
@@ -164,7 +164,7 @@ func (a *API) originalConflicts(id, prefix string) {
 		}
 	}
 	handle(a, route(id+"-conflicts-resolve", http.MethodPost, prefix+"/conflicts/{id}/resolve", "golioth", "Settle a conflict"),
-		func(ctx context.Context, in *resolveInput) (*body[tandem.Settled], error) {
+		func(ctx context.Context, in *originalResolveInput) (*body[tandem.Settled], error) {
 			org := in.Body.OrganizationID
 			if org == "" {
 				org = in.OrganizationID
@@ -174,7 +174,7 @@ func (a *API) originalConflicts(id, prefix string) {
 				return nil, err
 			}
 			take := map[string]tandem.Choice{"local": tandem.TakeLocal, "remote": tandem.TakeRemote, "custom": tandem.TakeValue}[in.Body.Resolution]
-			return with(a.settleOne(ctx, in.ID, &settleInput{Take: take, Value: in.Body.Value}))
+			return with(a.settleOne(ctx, in.ID, &SettleInput{Take: take, Value: in.Body.Value}))
 		})
 }
 

@@ -27,8 +27,8 @@ func (a *API) tokens() {
 			return with(tokenList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
 		})
 
-	type createInput struct {
-		inOrg
+	type tokenCreateInput struct {
+		InOrg
 		Once
 		Body struct {
 			Name    string      `json:"name" minLength:"1" maxLength:"255"`
@@ -39,13 +39,13 @@ func (a *API) tokens() {
 			Shared  bool        `json:"shared,omitempty" doc:"Of no person: it stays when its maker leaves."`
 		}
 	}
-	type createReply struct {
+	type tokenCreated struct {
 		tandem.Token
 		Secret string `json:"token" doc:"What programs send. It is shown this once."`
 	}
 	op := created(route("tokens-create", http.MethodPost, "/api/v1/tokens", "tokens", "Make a token"))
 	op.Metadata = map[string]any{secretKey: true}
-	handle(a, op, func(ctx context.Context, in *createInput) (*body[createReply], error) {
+	handle(a, op, func(ctx context.Context, in *tokenCreateInput) (*body[tokenCreated], error) {
 		c, b := callerOf(ctx), &in.Body
 		var life time.Duration
 		if b.Expires != "" {
@@ -55,11 +55,11 @@ func (a *API) tokens() {
 			}
 		}
 		t, secret, err := a.options.Registry.CreateToken(ctx, c.actor, c.org, registry.NewToken{Name: b.Name, Role: b.Role, Scopes: b.Scopes, Life: life, Never: b.Never, Shared: b.Shared})
-		return with(createReply{t, secret}, err)
+		return with(tokenCreated{t, secret}, err)
 	})
 
 	handle(a, describing(route("tokens-revoke", http.MethodDelete, "/api/v1/tokens/{id}", "tokens", "End a token"), "At once."),
-		func(ctx context.Context, in *byID) (*body[tandem.Token], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Token], error) {
 			c := callerOf(ctx)
 			t, err := a.options.Registry.RevokeToken(ctx, c.actor, c.org, in.ID)
 			if err == nil {
@@ -89,30 +89,30 @@ func (a *API) users() {
 			return with(userList{list(rows), in.pagination(total)}, err)
 		})
 
-	type userByID struct {
+	type UserByID struct {
 		OrganizationParam
 		ID string `path:"id" maxLength:"300" doc:"The person, by id or email."`
 	}
 	handle(a, route("users-show", http.MethodGet, "/api/v1/users/{id}", "users", "Show a member"),
-		func(ctx context.Context, in *userByID) (*body[tandem.Member], error) {
+		func(ctx context.Context, in *UserByID) (*body[tandem.Member], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.User(ctx, c.actor, c.org, in.ID))
 		})
 
-	type updateInput struct {
-		userByID
+	type userUpdateInput struct {
+		UserByID
 		Body struct {
 			Role     *tandem.Role `json:"role,omitempty" enum:"owner,admin,manager,operator,viewer" doc:"At most one's own."`
 			Disabled *bool        `json:"disabled,omitempty" doc:"Keep the person from signing in anywhere."`
 		}
 	}
 	handle(a, route("users-update", http.MethodPatch, "/api/v1/users/{id}", "users", "Change a member's role, or lock them out"),
-		func(ctx context.Context, in *updateInput) (*body[tandem.Member], error) {
+		func(ctx context.Context, in *userUpdateInput) (*body[tandem.Member], error) {
 			return with(a.updateUser(ctx, in.ID, in.Body.Role, in.Body.Disabled))
 		})
 
 	handle(a, describing(route("users-remove", http.MethodDelete, "/api/v1/users/{id}", "users", "Remove a member"), "The person keeps the account; their tokens of the organization end."),
-		func(ctx context.Context, in *userByID) (*body[tandem.Member], error) {
+		func(ctx context.Context, in *UserByID) (*body[tandem.Member], error) {
 			c := callerOf(ctx)
 			m, err := a.options.Registry.RemoveUser(ctx, c.actor, c.org, in.ID)
 			a.forgetUser(m.ID)
@@ -158,28 +158,28 @@ func (a *API) invitations() {
 			return with(invitationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
 		})
 
-	type createInput struct {
-		inOrg
+	type invitationCreateInput struct {
+		InOrg
 		Once
 		Body struct {
 			Email string      `json:"email" maxLength:"254"`
 			Role  tandem.Role `json:"role" enum:"owner,admin,manager,operator,viewer"`
 		}
 	}
-	type createReply struct {
+	type invitationCreated struct {
 		tandem.Invitation
 		Secret string `json:"secret" doc:"Of the link, to be sent by hand where no mail is set up. It is shown this once."`
 	}
 	op := created(route("invitations-create", http.MethodPost, "/api/v1/invitations", "users", "Invite a person"))
 	op.Metadata = map[string]any{secretKey: true}
-	handle(a, op, func(ctx context.Context, in *createInput) (*body[createReply], error) {
+	handle(a, op, func(ctx context.Context, in *invitationCreateInput) (*body[invitationCreated], error) {
 		c := callerOf(ctx)
 		invitation, secret, err := a.options.Registry.Invite(ctx, c.actor, c.org, in.Body.Email, in.Body.Role)
-		return with(createReply{invitation, secret}, err)
+		return with(invitationCreated{invitation, secret}, err)
 	})
 
 	handle(a, route("invitations-revoke", http.MethodDelete, "/api/v1/invitations/{id}", "users", "Take an invitation back"),
-		func(ctx context.Context, in *byID) (*body[tandem.Invitation], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Invitation], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.RevokeInvitation(ctx, c.actor, c.org, in.ID))
 		})

@@ -37,14 +37,14 @@ func (a *API) remoteDevices() {
 			return with(remoteList{list(rows), in.pagination(total)}, err)
 		})
 
-	type idsBody struct {
+	type RemoteIDs struct {
 		Service string   `json:"service,omitempty" maxLength:"200" doc:"By id or name; may be left out where there is one only."`
 		IDs     []string `json:"external_device_ids" minItems:"1" maxItems:"1000"`
 	}
 	type importInput struct {
-		inOrg
+		InOrg
 		Once
-		Body idsBody
+		Body RemoteIDs
 	}
 	handle(a, describing(route("remote-devices-import", http.MethodPost, "/api/v1/remote-devices/import", "remote-devices", "Create devices for remote ones"), "Whatever the service's filters say."),
 		func(ctx context.Context, in *importInput) (*body[runReply], error) {
@@ -64,24 +64,24 @@ func (a *API) remoteDevices() {
 			return with(out.Body, nil)
 		})
 
-	type ignoreInput struct {
-		inOrg
+	type remoteIgnoreInput struct {
+		InOrg
 		Body struct {
-			idsBody
+			RemoteIDs
 			Undo bool `json:"undo,omitempty" doc:"Show them again."`
 		}
 	}
-	type ignoreReply struct {
+	type remoteIgnored struct {
 		Ignored bool     `json:"ignored"`
 		IDs     []string `json:"external_device_ids"`
 	}
 	handle(a, route("remote-devices-ignore", http.MethodPost, "/api/v1/remote-devices/ignore", "remote-devices", "Hide remote devices from the list"),
-		func(ctx context.Context, in *ignoreInput) (*body[ignoreReply], error) {
+		func(ctx context.Context, in *remoteIgnoreInput) (*body[remoteIgnored], error) {
 			c := callerOf(ctx)
 			service, err := a.oneService(ctx, c, in.Body.Service)
 			if err != nil {
 				return nil, err
 			}
-			return with(ignoreReply{!in.Body.Undo, in.Body.IDs}, a.options.Registry.IgnoreRemote(ctx, c.actor, c.org, service, in.Body.IDs, !in.Body.Undo))
+			return with(remoteIgnored{!in.Body.Undo, in.Body.IDs}, a.options.Registry.IgnoreRemote(ctx, c.actor, c.org, service, in.Body.IDs, !in.Body.Undo))
 		})
 }

@@ -53,18 +53,23 @@ type none struct{}
 // done is the reply of an operation with nothing to say.
 type done struct{}
 
-// inOrg is the input of an operation about an organization.
-type inOrg struct{ OrganizationParam }
+// deleted says what is gone.
+type deleted struct {
+	Deleted string `json:"deleted" doc:"Its id."`
+}
 
-// byID is the input of an operation about one thing.
-type byID struct {
+// InOrg is the input of an operation about an organization.
+type InOrg struct{ OrganizationParam }
+
+// ByID is the input of an operation about one thing.
+type ByID struct {
 	OrganizationParam
 	ID string `path:"id" maxLength:"300" doc:"Its id."`
 }
 
-// onceByID is the same, for one that is done at most once.
-type onceByID struct {
-	byID
+// OnceByID is the same, for one that is done at most once.
+type OnceByID struct {
+	ByID
 	Once
 }
 

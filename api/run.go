@@ -123,7 +123,7 @@ func (a *API) runs() {
 		})
 
 	type showInput struct {
-		byID
+		ByID
 		Waiting
 	}
 	handle(a, route("runs-show", http.MethodGet, "/api/v1/runs/{id}", "runs", "Show a run and what it did"),
@@ -145,7 +145,7 @@ func (a *API) runs() {
 		})
 
 	type entriesInput struct {
-		byID
+		ByID
 		Listing
 		Selection
 		Device  string `query:"device" maxLength:"100" doc:"About this device, by id."`
@@ -171,7 +171,7 @@ func (a *API) runs() {
 		})
 
 	type startInput struct {
-		onceByID
+		OnceByID
 		Waiting
 		Body runInput
 	}

@@ -10,7 +10,7 @@ import (
 // runActions registers what is done with a run that is there.
 func (a *API) runActions() {
 	type startInput struct {
-		onceByID
+		OnceByID
 		Waiting
 	}
 	handle(a, a.accepted(route("runs-approve", http.MethodPost, "/api/v1/runs/{id}/approve", "runs", "Let through what a blocked run held back")),
@@ -32,7 +32,7 @@ func (a *API) runActions() {
 		Discarded bool   `json:"discarded"`
 	}
 	handle(a, route("runs-discard", http.MethodPost, "/api/v1/runs/{id}/discard", "runs", "Drop what a blocked run held back"),
-		func(ctx context.Context, in *byID) (*body[discarded], error) {
+		func(ctx context.Context, in *ByID) (*body[discarded], error) {
 			c := callerOf(ctx)
 			return with(discarded{in.ID, true}, a.options.Registry.DiscardRun(ctx, c.actor, c.org, in.ID))
 		})
@@ -42,14 +42,14 @@ func (a *API) runActions() {
 		Requested bool   `json:"cancel_requested"`
 	}
 	handle(a, describing(route("runs-cancel", http.MethodPost, "/api/v1/runs/{id}/cancel", "runs", "Ask a run to stop"), "It stops at its next batch; what it has done stays."),
-		func(ctx context.Context, in *byID) (*body[cancelling], error) {
+		func(ctx context.Context, in *ByID) (*body[cancelling], error) {
 			c := callerOf(ctx)
 			_, err := a.options.Registry.CancelRun(ctx, c.actor, c.org, in.ID)
 			return with(cancelling{in.ID, true}, err)
 		})
 
-	type revertInput struct {
-		onceByID
+	type runRevertInput struct {
+		OnceByID
 		Waiting
 		Body *struct {
 			DryRun bool `json:"dry_run,omitempty" doc:"Plan only; the reply says what would be done."`
@@ -57,7 +57,7 @@ func (a *API) runActions() {
 	}
 	handle(a, a.accepted(describing(route("runs-revert", http.MethodPost, "/api/v1/runs/{id}/revert", "runs", "Undo a finished run"),
 		"As a run of its own, from what the entries say was there before. What changed since is left out and named.")),
-		func(ctx context.Context, in *revertInput) (*runOutput, error) {
+		func(ctx context.Context, in *runRevertInput) (*runOutput, error) {
 			wait, err := parseWait(in.Wait)
 			if err != nil {
 				return nil, err
@@ -119,21 +119,21 @@ func (a *API) plans() {
 		})
 
 	handle(a, route("plans-show", http.MethodGet, "/api/v1/plans/{id}", "plans", "Show a stored plan"),
-		func(ctx context.Context, in *byID) (*body[tandem.Plan], error) {
+		func(ctx context.Context, in *ByID) (*body[tandem.Plan], error) {
 			c := callerOf(ctx)
 			return with(a.options.Registry.Plan(ctx, c.actor, c.org, in.ID))
 		})
 
 	type rowsInput struct {
-		byID
+		ByID
 		Listing
 	}
-	type rowList struct {
+	type planRowList struct {
 		Rows       []tandem.Change   `json:"rows"`
 		Pagination tandem.Pagination `json:"pagination"`
 	}
 	handle(a, route("plan-rows-list", http.MethodGet, "/api/v1/plans/{id}/rows", "plans", "List a plan's changes, in their order"),
-		func(ctx context.Context, in *rowsInput) (*body[rowList], error) {
+		func(ctx context.Context, in *rowsInput) (*body[planRowList], error) {
 			c := callerOf(ctx)
 			plan, err := a.options.Registry.Plan(ctx, c.actor, c.org, in.ID)
 			if err != nil {
@@ -141,7 +141,7 @@ func (a *API) plans() {
 			}
 			page := in.page()
 			rows, err := a.options.Registry.PlanRows(ctx, c.actor, c.org, in.ID, (page.Number-1)*page.Limit, page.Limit)
-			return with(rowList{list(rows), in.pagination(plan.Rows)}, err)
+			return with(planRowList{list(rows), in.pagination(plan.Rows)}, err)
 		})
 }
 

@@ -74,8 +74,8 @@ func put[T any](to *T, value *T) {
 	}
 }
 
-// serviceFields are what people set of a service; what is left out stays as it is.
-type serviceFields struct {
+// ServiceFields are what people set of a service; what is left out stays as it is.
+type ServiceFields struct {
 	Name         *string          `json:"name,omitempty" maxLength:"100"`
 	Config       *serviceSettings `json:"config,omitempty"`
 	Key          *string          `json:"api_key,omitempty" maxLength:"4096" doc:"The project's API key. It is stored encrypted and never replied."`
@@ -85,7 +85,7 @@ type serviceFields struct {
 }
 
 // edit makes an edit of the fields.
-func (a *API) serviceEdit(f *serviceFields) (registry.ServiceEdit, error) {
+func (a *API) serviceEdit(f *ServiceFields) (registry.ServiceEdit, error) {
 	e := registry.ServiceEdit{Name: f.Name, IsActive: f.IsActive, SyncEnabled: f.SyncEnabled, SyncInterval: f.SyncInterval}
 	if f.Config != nil {
 		if err := f.Config.check(); err != nil {
@@ -127,7 +127,7 @@ func (a *API) services() {
 		})
 
 	type showInput struct {
-		serviceByID
+		ServiceByID
 		Selection
 	}
 	handle(a, route("services-show", http.MethodGet, "/api/v1/services/{id}", "services", "Show a service"),
@@ -137,11 +137,11 @@ func (a *API) services() {
 			return &tagged[tandem.Service]{versionTag(s.Version), s}, err
 		})
 
-	type createInput struct {
-		inOrg
+	type serviceCreateInput struct {
+		InOrg
 		Once
 		Body struct {
-			serviceFields
+			ServiceFields
 			Type string `json:"service_type,omitempty" enum:"golioth" default:"golioth"`
 		}
 	}
@@ -152,9 +152,9 @@ func (a *API) services() {
 	}
 	handle(a, created(describing(route("services-create", http.MethodPost, "/api/v1/services", "services", "Connect a project"),
 		"The key is looked at with `POST services/{id}/test`. Automatic sync is off until it is turned on.")),
-		func(ctx context.Context, in *createInput) (*createOutput, error) {
+		func(ctx context.Context, in *serviceCreateInput) (*createOutput, error) {
 			c, b := callerOf(ctx), &in.Body
-			edit, err := a.serviceEdit(&b.serviceFields)
+			edit, err := a.serviceEdit(&b.ServiceFields)
 			if err != nil {
 				return nil, err
 			}
@@ -183,17 +183,17 @@ func (a *API) switched(ctx context.Context, c caller, s tandem.Service, edit reg
 	return a.options.Registry.UpdateService(ctx, c.actor, c.org, s.ID, registry.ServiceEdit{IsActive: edit.IsActive, SyncEnabled: edit.SyncEnabled, SyncInterval: edit.SyncInterval})
 }
 
-// serviceByID names a service.
-type serviceByID struct {
+// ServiceByID names a service.
+type ServiceByID struct {
 	OrganizationParam
 	ID string `path:"id" maxLength:"300" doc:"Its id or name."`
 }
 
 func (a *API) serviceEdits() {
 	type updateInput struct {
-		serviceByID
+		ServiceByID
 		Edit
-		Body serviceFields
+		Body ServiceFields
 	}
 	handle(a, describing(route("services-update", http.MethodPatch, "/api/v1/services/{id}", "services", "Change a service"),
 		"Members that are left out stay as they are; those of `config` too. What a change alone would do is said by `POST services/{id}/preview`."),
@@ -216,15 +216,15 @@ func (a *API) serviceEdits() {
 		})
 
 	type deleteInput struct {
-		serviceByID
+		ServiceByID
 		Edit
 	}
-	type deleted struct {
+	type serviceDeleted struct {
 		Deleted  string `json:"deleted" doc:"Its id."`
 		Unlinked int    `json:"unlinked" doc:"How many devices were unlinked; they stay on both sides."`
 	}
 	handle(a, describing(route("services-delete", http.MethodDelete, "/api/v1/services/{id}", "services", "Remove a service"), "Its devices are unlinked and stay on both sides."),
-		func(ctx context.Context, in *deleteInput) (*body[deleted], error) {
+		func(ctx context.Context, in *deleteInput) (*body[serviceDeleted], error) {
 			c := callerOf(ctx)
 			version, err := in.version(ctx)
 			if err != nil {
@@ -240,7 +240,7 @@ func (a *API) serviceEdits() {
 				}
 			}
 			s, unlinked, err := a.options.Registry.DeleteService(ctx, c.actor, c.org, in.ID)
-			return with(deleted{s.ID, unlinked}, err)
+			return with(serviceDeleted{s.ID, unlinked}, err)
 		})
 }
 
@@ -255,20 +255,20 @@ func (a *API) staleService(ctx context.Context, c caller, ref string, err error)
 
 // serviceActions registers what is done with a service.
 func (a *API) serviceActions() {
-	type tested struct {
+	type serviceTested struct {
 		Service  string               `json:"service"`
 		OK       bool                 `json:"ok"`
 		Project  tandem.RemoteProject `json:"project"`
 		Duration int64                `json:"duration_ms"`
 	}
 	handle(a, route("services-test", http.MethodPost, "/api/v1/services/{id}/test", "services", "Ask the project once, with the stored key"),
-		func(ctx context.Context, in *serviceByID) (*body[tested], error) {
+		func(ctx context.Context, in *ServiceByID) (*body[serviceTested], error) {
 			c := callerOf(ctx)
 			at, err := a.options.Registry.TestService(ctx, c.actor, c.org, in.ID)
-			return with(tested{at.Service.Name, true, at.Project, at.Took.Milliseconds()}, err)
+			return with(serviceTested{at.Service.Name, true, at.Project, at.Took.Milliseconds()}, err)
 		})
 
-	type switchedReply struct {
+	type servicesSwitched struct {
 		Services []tandem.Service `json:"services"`
 	}
 	for _, s := range []struct {
@@ -276,13 +276,13 @@ func (a *API) serviceActions() {
 		active        bool
 	}{{"pause", "Stop a service's runs until it is resumed", false}, {"resume", "Let a service run again", true}} {
 		handle(a, route("services-"+s.verb, http.MethodPost, "/api/v1/services/{id}/"+s.verb, "services", s.summary),
-			func(ctx context.Context, in *serviceByID) (*tagged[tandem.Service], error) {
+			func(ctx context.Context, in *ServiceByID) (*tagged[tandem.Service], error) {
 				c := callerOf(ctx)
 				v, err := a.options.Registry.UpdateService(ctx, c.actor, c.org, in.ID, registry.ServiceEdit{IsActive: &s.active})
 				return &tagged[tandem.Service]{versionTag(v.Version), v}, err
 			})
 		handle(a, route("services-"+s.verb+"-all", http.MethodPost, "/api/v1/services/"+s.verb, "services", s.summary+", for all of the organization"),
-			func(ctx context.Context, _ *inOrg) (*body[switchedReply], error) {
+			func(ctx context.Context, _ *InOrg) (*body[servicesSwitched], error) {
 				c := callerOf(ctx)
 				all, err := a.options.Registry.Services(ctx, c.actor, c.org)
 				if err != nil {
@@ -293,15 +293,15 @@ func (a *API) serviceActions() {
 						return nil, err
 					}
 				}
-				return with(switchedReply{list(slices.Clip(all))}, nil)
+				return with(servicesSwitched{list(slices.Clip(all))}, nil)
 			})
 	}
 
 	type previewInput struct {
-		serviceByID
-		Body serviceFields
+		ServiceByID
+		Body ServiceFields
 	}
-	type previewReply struct {
+	type settingsPreview struct {
 		Run     tandem.Run      `json:"run" doc:"As a run with the new settings would end; nothing was done."`
 		Changes []tandem.Change `json:"changes" doc:"What the new settings alone would do: the first 1000."`
 		Total   int             `json:"total"`
@@ -309,13 +309,13 @@ func (a *API) serviceActions() {
 	}
 	handle(a, describing(route("services-preview", http.MethodPost, "/api/v1/services/{id}/preview", "services", "Say what a change of settings alone would do"),
 		"It lists the whole project, and stores nothing."),
-		func(ctx context.Context, in *previewInput) (*body[previewReply], error) {
+		func(ctx context.Context, in *previewInput) (*body[settingsPreview], error) {
 			c := callerOf(ctx)
 			edit, err := a.serviceEdit(&in.Body)
 			if err != nil {
 				return nil, err
 			}
-			out := previewReply{Changes: []tandem.Change{}}
+			out := settingsPreview{Changes: []tandem.Change{}}
 			p, err := a.options.Registry.PreviewSettings(ctx, c.actor, c.org, in.ID, edit, func(change tandem.Change) error {
 				if len(out.Changes) < maxDetails {
 					out.Changes = append(out.Changes, change)

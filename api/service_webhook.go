@@ -10,8 +10,8 @@ import (
 
 // serviceWebhook registers how a service's deliveries come, and whose project it is.
 func (a *API) serviceWebhook() {
-	type connectInput struct {
-		serviceByID
+	type serviceConnectInput struct {
+		ServiceByID
 		Body *struct {
 			PublicURL string   `json:"public_url,omitempty" maxLength:"500" doc:"Where the project reaches this server; its own public URL when left out."`
 			Paths     []string `json:"paths,omitempty" maxItems:"20" doc:"Only these paths of the project's messages."`
@@ -20,7 +20,7 @@ func (a *API) serviceWebhook() {
 	}
 	handle(a, describing(route("services-connect", http.MethodPost, "/api/v1/services/{id}/connect", "services", "Have the project's messages posted here"),
 		"Makes a secret and a pipeline in the project. Connecting again changes the secret."),
-		func(ctx context.Context, in *connectInput) (*body[registry.Connection], error) {
+		func(ctx context.Context, in *serviceConnectInput) (*body[registry.Connection], error) {
 			c := callerOf(ctx)
 			url, dry, paths := a.options.PublicURL, false, []string(nil)
 			if b := in.Body; b != nil {
@@ -34,14 +34,14 @@ func (a *API) serviceWebhook() {
 
 	handle(a, describing(route("services-disconnect", http.MethodPost, "/api/v1/services/{id}/disconnect", "services", "Take the webhook out of the project again"),
 		"No delivery is accepted any more. It can be repeated until everything is gone."),
-		func(ctx context.Context, in *serviceByID) (*tagged[tandem.Service], error) {
+		func(ctx context.Context, in *ServiceByID) (*tagged[tandem.Service], error) {
 			c := callerOf(ctx)
 			s, err := a.options.Registry.DisconnectWebhook(ctx, c.actor, c.org, in.ID)
 			return &tagged[tandem.Service]{versionTag(s.Version), s}, err
 		})
 
-	type webhookInput struct {
-		serviceByID
+	type serviceWebhookInput struct {
+		ServiceByID
 		Edit
 		Body struct {
 			Scheme    *tandem.WebhookScheme `json:"scheme,omitempty" enum:"signature,standard,header"`
@@ -57,7 +57,7 @@ func (a *API) serviceWebhook() {
 		Secret string `json:"secret,omitempty" doc:"The secret that was made; it is shown this once."`
 	}
 	handle(a, route("services-webhook", http.MethodPatch, "/api/v1/services/{id}/webhook", "services", "Change how deliveries are authenticated and read"),
-		func(ctx context.Context, in *webhookInput) (*tagged[webhookReply], error) {
+		func(ctx context.Context, in *serviceWebhookInput) (*tagged[webhookReply], error) {
 			c, b := callerOf(ctx), &in.Body
 			version, err := in.version(ctx)
 			if err != nil {
@@ -77,7 +77,7 @@ func (a *API) serviceWebhook() {
 	}
 	handle(a, describing(route("services-confirm-project", http.MethodPost, "/api/v1/services/{id}/confirm-project", "services", "Let the service have another project behind it"),
 		"All its devices are unlinked first; they stay here as they are."),
-		func(ctx context.Context, in *serviceByID) (*body[confirmed], error) {
+		func(ctx context.Context, in *ServiceByID) (*body[confirmed], error) {
 			c := callerOf(ctx)
 			s, err := a.options.Registry.Service(ctx, c.actor, c.org, in.ID)
 			if err != nil {

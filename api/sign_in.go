@@ -26,7 +26,7 @@ type signInReply struct {
 }
 
 func (a *API) session() {
-	type signInInput struct {
+	type sessionSignInInput struct {
 		Body struct {
 			Email    string `json:"email" maxLength:"254"`
 			Password string `json:"password" maxLength:"1024"`
@@ -34,7 +34,7 @@ func (a *API) session() {
 	}
 	handle(a, open(describing(route("session-sign-in", http.MethodPost, sessionPath, "session", "Sign in"),
 		"Sets the session's cookie. Every refusal is the same 401; 429 says that the address has to wait.")),
-		func(ctx context.Context, in *signInInput) (*body[signInReply], error) {
+		func(ctx context.Context, in *sessionSignInInput) (*body[signInReply], error) {
 			who, err := a.options.Registry.SignIn(ctx, in.Body.Email, in.Body.Password, requestOf(ctx).address)
 			if err != nil {
 				return nil, err
@@ -42,13 +42,13 @@ func (a *API) session() {
 			return a.entered(ctx, who)
 		})
 
-	type stepInput struct {
+	type sessionStepInput struct {
 		Body struct {
 			Code string `json:"code" maxLength:"100" doc:"A code of the authenticator app, or a recovery code."`
 		}
 	}
 	handle(a, open(route("session-second-step", http.MethodPost, sessionPath+"/second-step", "session", "Give the code of the second factor")),
-		func(ctx context.Context, in *stepInput) (*body[signInReply], error) {
+		func(ctx context.Context, in *sessionStepInput) (*body[signInReply], error) {
 			user, epoch, err := a.pending(ctx)
 			if err != nil {
 				return nil, err
@@ -73,13 +73,13 @@ func (a *API) session() {
 			return with(a.account(ctx, callerOf(ctx).actor))
 		})
 
-	type renameInput struct {
+	type sessionRenameInput struct {
 		Body struct {
 			Name string `json:"name" minLength:"1" maxLength:"255"`
 		}
 	}
 	handle(a, route("session-rename", http.MethodPatch, sessionPath, "session", "Change one's name"),
-		func(ctx context.Context, in *renameInput) (*body[tandem.User], error) {
+		func(ctx context.Context, in *sessionRenameInput) (*body[tandem.User], error) {
 			return with(a.options.Registry.Rename(ctx, callerOf(ctx).actor, in.Body.Name))
 		})
 

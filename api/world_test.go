@@ -1,0 +1,457 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tandem"
+	"tandem/api"
+	"tandem/golioth"
+	"tandem/golioth/simulator"
+	"tandem/registry"
+	"tandem/secret"
+	"tandem/store"
+	"tandem/store/postgres/postgrestest"
+	"tandem/store/sqlite/sqlitetest"
+	"tandem/syncer"
+)
+
+const (
+	projectKey = "demo-key"
+	password   = "correct horse battery staple"
+)
+
+// world is a server with its database, an organization with a service on a simulated project, and people.
+type world struct {
+	t        *testing.T
+	store    *store.Store
+	registry *registry.Registry
+	engine   *syncer.Engine
+	api      *api.API
+	url      string
+	document *document
+	sim      *simulator.Server
+	simURL   string
+	offset   atomic.Int64
+	runs     sync.WaitGroup
+	letters  chan registry.Letter
+
+	org, other         tandem.Organization
+	service            tandem.Service
+	owner              tandem.User
+	token, otherToken  string
+	otherDevice        tandem.Device
+	otherService       tandem.Service
+	otherUser          tandem.User
+	otherTokenID       string
+	logged             *logs
+	hold               atomic.Bool // queued runs wait
+	released           chan struct{}
+	options            func(*api.Options)
+	lastRun, lastEntry string
+}
+
+// logs keeps what the server writes.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// vault seals what the registry wants sealed with a keyring.
+type vault struct{ keys *secret.Keyring }
+
+func where(p registry.Place) secret.Where {
+	return secret.Where{Organization: p.OrganizationID, Table: p.Table, Column: p.Column, Row: p.Row}
+}
+
+func (v vault) Seal(p registry.Place, plain []byte) ([]byte, error) {
+	return v.keys.Seal(secret.NewText(string(plain)), where(p))
+}
+
+func (v vault) Unseal(p registry.Place, sealed []byte) ([]byte, error) {
+	text, err := v.keys.Unseal(sealed, where(p))
+	if err != nil {
+		return nil, err
+	}
+	return []byte(text.Reveal()), nil
+}
+
+// performing is the engine with the job engine's part done at once.
+type performing struct {
+	*syncer.Engine
+	w *world
+}
+
+func (p performing) Queue(ctx context.Context, org string, req tandem.RunRequest, extra ...*tandem.Changes) (tandem.Run, error) {
+	run, err := p.Engine.Queue(ctx, org, req, extra...)
+	if err == nil {
+		p.w.runs.Go(func() {
+			if p.w.hold.Load() {
+				<-p.w.released
+			}
+			_, _ = p.Engine.Perform(context.WithoutCancel(ctx), org, run.ID, nil) // the run itself says how it went
+		})
+	}
+	return run, err
+}
+
+// notifier takes every channel, and sends nothing.
+type notifier struct{}
+
+func (notifier) CheckChannel(*tandem.Channel, []byte) error { return nil }
+
+func (notifier) Test(context.Context, tandem.Channel) error { return nil }
+
+type pipelines struct{ *golioth.Client }
+
+func (pipelines) Definition(url, header, secretName string, paths ...string) string {
+	return golioth.WebhookPipeline(url, header, secretName, paths...)
+}
+
+func (p pipelines) PutSecret(ctx context.Context, name, value string) error {
+	return p.Client.PutSecret(ctx, name, golioth.Secret(value))
+}
+
+func (p pipelines) PutPipeline(ctx context.Context, name, definition string) error {
+	_, err := p.Client.PutPipeline(ctx, name, definition, true)
+	return err
+}
+
+func (p pipelines) DeletePipeline(ctx context.Context, name string) error {
+	found, err := p.PipelineByName(ctx, name)
+	if err != nil {
+		return err
+	}
+	return p.Client.DeletePipeline(ctx, found.ID)
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// inBoth runs a test in a world over either database.
+func inBoth(t *testing.T, test func(w *world)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(newWorld(t, sqlitetest.Open(t), nil))
+	})
+	t.Run("postgresql", func(t *testing.T) {
+		t.Parallel()
+		test(newWorld(t, postgrestest.Open(t), nil))
+	})
+}
+
+func newWorld(t *testing.T, st *store.Store, options func(*api.Options)) *world {
+	t.Helper()
+	w := &world{t: t, store: st, options: options, logged: &logs{}, released: make(chan struct{}), letters: make(chan registry.Letter, 10)}
+	var err error
+	w.sim, err = simulator.New(simulator.Options{Seed: 7, Clock: w.now, Founded: w.now().Add(-time.Hour), Projects: []simulator.Project{
+		{ID: "demo", Keys: []string{projectKey}, Devices: 20}, {ID: "foreign", Keys: []string{projectKey}, Devices: 1}}})
+	w.must(err)
+	listening := httptest.NewServer(w.sim)
+	t.Cleanup(listening.Close)
+	t.Cleanup(w.sim.Close)
+	w.simURL = listening.URL
+	keys, err := secret.Open(filepath.Join(t.TempDir(), secret.FileName))
+	w.must(err)
+	log := slog.New(slog.NewTextHandler(w.logged, nil))
+	w.engine = &syncer.Engine{Store: st, Connect: func(ctx context.Context, s tandem.Service) (tandem.Remote, error) { return w.client(keys, s) },
+		Clock: w.now, NewID: newID, Holder: newID(), Log: log}
+	w.registry = &registry.Registry{Store: st, Server: st, Engine: performing{w.engine, w}, Clock: w.now, NewID: newID, Vault: vault{keys}, Notifier: notifier{},
+		Pipelines: func(_ context.Context, s tandem.Service) (registry.Pipelines, error) {
+			c, err := w.client(keys, s)
+			return pipelines{c}, err
+		},
+		Remote: func(ctx context.Context, s tandem.Service) (tandem.RemoteProject, error) {
+			c, err := w.client(keys, s)
+			if err != nil {
+				return tandem.RemoteProject{}, err
+			}
+			return c.Project(ctx)
+		},
+		Post: func(l registry.Letter) { w.letters <- l }}
+	w.serve(log)
+	w.people()
+	t.Cleanup(func() {
+		if w.hold.Load() {
+			close(w.released)
+		}
+		w.runs.Wait()
+	})
+	return w
+}
+
+func (w *world) client(keys *secret.Keyring, s tandem.Service) (*golioth.Client, error) {
+	key, err := keys.Unseal(s.Credentials, secret.Where{Organization: s.OrganizationID, Table: "device_services", Column: "credentials", Row: s.ID})
+	if err != nil {
+		return nil, err
+	}
+	c, err := golioth.New(golioth.Options{BaseURL: s.Config.BaseURL, Project: s.Config.Project, Key: golioth.Secret(key.Reveal())})
+	if err == nil {
+		w.t.Cleanup(c.Close)
+	}
+	return c, err
+}
+
+// serve starts the API.
+func (w *world) serve(log *slog.Logger) {
+	w.t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	o := api.Options{Registry: w.registry, Store: w.store, Clock: w.now, NewID: newID, Log: log, PublicURL: "http://" + server.Listener.Addr().String(), Version: "test"}
+	if w.options != nil {
+		w.options(&o)
+	}
+	var err error
+	w.api, err = api.New(o)
+	w.must(err)
+	server.Config.Handler = w.api
+	server.Start()
+	w.url = server.URL
+	w.t.Cleanup(server.Close)
+	w.t.Cleanup(w.api.Close) // first: streams end, so that the server can
+	w.document = readDocument(w.t, w.url)
+}
+
+// people makes two organizations, each with an owner, a service and a token.
+func (w *world) people() {
+	w.t.Helper()
+	ctx, command := w.t.Context(), registry.Command("test")
+	var err error
+	w.org, err = w.registry.CreateOrganization(ctx, command, "Acme", "")
+	w.must(err)
+	w.other, err = w.registry.CreateOrganization(ctx, command, "Other", "")
+	w.must(err)
+	w.service = w.addService(w.org, "prod", "demo")
+	w.otherService = w.addService(w.other, "theirs", "foreign")
+	w.owner = w.addUser(w.org, "owner@example.com", tandem.Owner)
+	w.otherUser = w.addUser(w.other, "other@example.com", tandem.Owner)
+	w.token, _ = w.newToken(w.org, tandem.Owner)
+	w.otherToken, w.otherTokenID = w.newToken(w.other, tandem.Owner)
+	name := "theirs"
+	w.otherDevice, err = w.registry.CreateDevice(ctx, command, w.other.ID, registry.DeviceEdit{Name: &name})
+	w.must(err)
+}
+
+func (w *world) addService(org tandem.Organization, name, project string) tandem.Service {
+	w.t.Helper()
+	config := tandem.DefaultServiceConfig()
+	config.BaseURL, config.Project = w.simURL, project
+	s, err := w.registry.AddService(w.t.Context(), registry.Command("test"), org.ID, registry.NewService{Name: name, ServiceType: "golioth", Config: config,
+		Key: func(org, id string) ([]byte, error) {
+			return w.registry.Vault.Seal(registry.Place{OrganizationID: org, Table: "device_services", Column: "credentials", Row: id}, []byte(projectKey))
+		}})
+	w.must(err)
+	return s
+}
+
+// addUser makes a member. Their password is made by the cheap road of the store where it is not needed.
+func (w *world) addUser(org tandem.Organization, email string, role tandem.Role) tandem.User {
+	w.t.Helper()
+	u, err := w.registry.CreateUser(w.t.Context(), registry.Command("test"), org.ID, registry.NewPerson{Email: email, Name: "Somebody", Password: password}, role)
+	w.must(err)
+	return u
+}
+
+func (w *world) newToken(org tandem.Organization, role tandem.Role, scopes ...string) (secret, id string) {
+	w.t.Helper()
+	t, secret, err := w.registry.CreateToken(w.t.Context(), registry.Command("test"), org.ID, registry.NewToken{Name: "test", Role: role, Scopes: scopes, Shared: true})
+	w.must(err)
+	return secret, t.ID
+}
+
+func (w *world) addDevice(name string) tandem.Device {
+	w.t.Helper()
+	d, err := w.registry.CreateDevice(w.t.Context(), registry.Command("test"), w.org.ID, registry.DeviceEdit{Name: &name})
+	w.must(err)
+	return d
+}
+
+// now is the world's clock: it can be advanced.
+func (w *world) now() time.Time {
+	return time.Now().Add(time.Duration(w.offset.Load())).UTC().Truncate(time.Microsecond)
+}
+
+func (w *world) advance(d time.Duration) { w.offset.Add(int64(d)) }
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatalf("%v (%s)", err, tandem.CodeOf(err))
+	}
+}
+
+// caller sends requests as somebody, and holds every reply against the document.
+type caller struct {
+	w      *world
+	client *http.Client
+	token  string
+	header http.Header
+}
+
+func (w *world) as(token string) *caller {
+	return &caller{w: w, client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, token: token, header: http.Header{}}
+}
+
+// browser keeps cookies.
+func (w *world) browser() *caller {
+	w.t.Helper()
+	jar, err := cookiejar.New(nil)
+	w.must(err)
+	c := w.as("")
+	c.client.Jar = jar
+	return c
+}
+
+// with gives the caller with another header.
+func (c *caller) with(name, value string) *caller {
+	other := *c
+	other.header = c.header.Clone()
+	other.header.Set(name, value)
+	return &other
+}
+
+// answer is a reply.
+type answer struct {
+	w      *world
+	status int
+	header http.Header
+	body   []byte
+}
+
+// send makes a request; body is JSON text, a value to be written as JSON, or nil.
+func (c *caller) send(method, path string, body any) *answer {
+	c.w.t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		c.w.must(err)
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(c.w.t.Context(), method, c.w.url+path, reader)
+	c.w.must(err)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for name, values := range c.header {
+		r.Header[name] = values
+	}
+	reply, err := c.client.Do(r)
+	c.w.must(err)
+	text, err := io.ReadAll(reply.Body)
+	c.w.must(err)
+	c.w.must(reply.Body.Close())
+	a := &answer{w: c.w, status: reply.StatusCode, header: reply.Header, body: text}
+	c.w.document.check(c.w.t, r, a)
+	return a
+}
+
+func (c *caller) get(path string) *answer { c.w.t.Helper(); return c.send(http.MethodGet, path, nil) }
+func (c *caller) post(path string, body any) *answer {
+	c.w.t.Helper()
+	return c.send(http.MethodPost, path, body)
+}
+func (c *caller) patch(path string, body any) *answer {
+	c.w.t.Helper()
+	return c.send(http.MethodPatch, path, body)
+}
+func (c *caller) delete(path string) *answer {
+	c.w.t.Helper()
+	return c.send(http.MethodDelete, path, nil)
+}
+
+// is fails the test unless the reply has a status.
+func (a *answer) is(status int) *answer {
+	a.w.t.Helper()
+	if a.status != status {
+		a.w.t.Fatalf("the status is %d, want %d: %s", a.status, status, a.body)
+	}
+	return a
+}
+
+// problem fails the test unless the reply is a failure with a status and code.
+func (a *answer) problem(status int, code tandem.Code) api.Problem {
+	a.w.t.Helper()
+	a.is(status)
+	var p api.Problem
+	a.read(&p)
+	if p.Code != string(code) || p.Status != status || p.RequestID == "" || p.Detail == "" || p.Title == "" || !strings.Contains(p.Type, string(code)) {
+		a.w.t.Errorf("the problem is %+v, want the code %s", p, code)
+	}
+	if got := a.header.Get("Content-Type"); got != api.ProblemType {
+		a.w.t.Errorf("the content type is %q", got)
+	}
+	return p
+}
+
+func (a *answer) read(into any) {
+	a.w.t.Helper()
+	if err := json.Unmarshal(a.body, into); err != nil {
+		a.w.t.Fatalf("%v: %s", err, a.body)
+	}
+}
+
+// value reads a member of a reply, such as devices.0.name.
+func (a *answer) value(path string) any {
+	a.w.t.Helper()
+	var v any
+	a.read(&v)
+	for part := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[part]
+		case []any:
+			i := 0
+			for _, c := range part {
+				i = i*10 + int(c-'0')
+			}
+			if i >= len(in) {
+				a.w.t.Fatalf("%s: there is no element %s in %s", path, part, a.body)
+			}
+			v = in[i]
+		default:
+			a.w.t.Fatalf("%s: nothing is there in %s", path, a.body)
+		}
+	}
+	return v
+}
+
+func (a *answer) text(path string) string {
+	a.w.t.Helper()
+	s, ok := a.value(path).(string)
+	if !ok {
+		a.w.t.Fatalf("%s is no text in %s", path, a.body)
+	}
+	return s
+}
