@@ -33,8 +33,11 @@ type cost struct {
 	threads uint8
 }
 
-// hashing is the cost of new hashes: the memory of many sign-ins at once is bounded by hashers.
-var hashing = cost{memory: 19 * 1024, passes: 2, threads: 1}
+// serious is the cost that people's passwords have; the memory of many sign-ins at once is bounded by hashers.
+var serious = cost{memory: 19 * 1024, passes: 2, threads: 1}
+
+// hashing is the cost of new hashes.
+var hashing = serious
 
 const saltSize, keySize = 16, 32
 
@@ -73,12 +76,13 @@ func CheckPassword(password string, about ...string) error {
 func hashPassword(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // never fails: the program ends where there is no randomness
-	key, err := derive(ctx, password, salt, hashing, keySize)
+	c := hashing
+	key, err := derive(ctx, password, salt, c, keySize)
 	if err != nil {
 		return "", err
 	}
 	coded := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashing.memory, hashing.passes, hashing.threads,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.threads,
 		coded.EncodeToString(salt), coded.EncodeToString(key)), nil
 }
 
@@ -138,11 +142,11 @@ func parsePHC(text string) (phc, error) {
 }
 
 // nobody is hashed against where there is no person or no password, so that this takes as long.
-var nobody = phc{cost: hashing, salt: make([]byte, saltSize), key: make([]byte, keySize)}
+func nobody() phc { return phc{cost: hashing, salt: make([]byte, saltSize), key: make([]byte, keySize)} }
 
 // checkPassword compares a password with a stored hash; "" fits nothing, and takes as long.
 func checkPassword(ctx context.Context, stored, password string) (bool, error) {
-	h, known := nobody, false
+	h, known := nobody(), false
 	if stored != "" {
 		parsed, err := parsePHC(stored)
 		if err != nil {

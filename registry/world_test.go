@@ -22,7 +22,10 @@ import (
 	"tandem/syncer"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	registry.Hurry()
+	os.Exit(pgtest.Main(m))
+}
 
 // good is a password that no policy minds.
 const good = "velvet otter climbs 7 stairs"
