@@ -78,7 +78,6 @@ type session struct {
 	actor    registry.Actor
 	// writeTimeout is when a write to a service is given up; 0 for the client's own.
 	writeTimeout time.Duration
-	plan         []tandem.Change // what was shown before the run, for its JSON
 
 	mu      sync.Mutex
 	budgets map[string]*budget.Budget // by service
@@ -96,10 +95,15 @@ func (a *app) with(ctx context.Context, fn func(s *session) error) (err error) {
 }
 
 func (a *app) open(ctx context.Context) (*session, error) {
-	st, err := a.openStore(ctx, false)
+	st, err := a.openStore(ctx, store.Options{})
 	if err != nil {
 		return nil, err
 	}
+	return a.withKeys(st)
+}
+
+// withKeys gives the session of an open store, closing it when the keys cannot be read.
+func (a *app) withKeys(st *store.Store) (*session, error) {
 	keys, err := secret.Open(a.keyFile())
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -110,7 +114,7 @@ func (a *app) open(ctx context.Context) (*session, error) {
 func (a *app) newSession(st *store.Store, keys *secret.Keyring) *session {
 	s := &session{app: a, store: st, keys: keys, actor: a.actor(), budgets: map[string]*budget.Budget{}}
 	s.engine = &syncer.Engine{Store: st, Connect: s.connect, Clock: a.Clock, NewID: newID, Holder: holder(), Log: a.log}
-	s.registry = &registry.Registry{Store: st, Engine: s.engine, Clock: a.Clock, NewID: newID}
+	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines}
 	return s
 }
 
@@ -127,8 +131,8 @@ func (s *session) close() error {
 }
 
 // openStore opens the database. A new SQLite file gets its schema by itself; any other database with an
-// older or newer schema is refused, unless whatever is set.
-func (a *app) openStore(ctx context.Context, whatever bool) (*store.Store, error) {
+// older or newer schema is refused, unless options say otherwise.
+func (a *app) openStore(ctx context.Context, options store.Options) (*store.Store, error) {
 	url := a.flags.DatabaseURL
 	switch {
 	case strings.HasPrefix(url, "sqlite:"):
@@ -138,12 +142,15 @@ func (a *app) openStore(ctx context.Context, whatever bool) (*store.Store, error
 		}
 		stat, err := os.Stat(path)
 		fresh := errors.Is(err, os.ErrNotExist) || err == nil && stat.Size() == 0
-		return sqlite.Open(ctx, path, store.Options{AutoMigrate: fresh && !whatever, AnySchema: whatever})
+		return sqlite.Open(ctx, path, store.Options{AutoMigrate: fresh && !options.AnySchema, AnySchema: options.AnySchema})
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		return postgres.Open(ctx, url, store.Options{AnySchema: whatever})
+		return postgres.Open(ctx, url, options)
 	}
 	return nil, &usageError{"--database-url is neither sqlite:FILE nor postgres://…", "for example --database-url sqlite:tandem.db"}
 }
+
+// onSQLite reports whether the database is a file.
+func (a *app) onSQLite() bool { return strings.HasPrefix(a.flags.DatabaseURL, "sqlite:") }
 
 func sqlitePath(url string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(url, "sqlite:"), "//")
@@ -232,97 +239,6 @@ func holder() string {
 		host = "unknown"
 	}
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), newID())
-}
-
-// In says which organization a command is about.
-type In struct {
-	Org string `placeholder:"NAME" help:"The organization; may be left out where there is only one."`
-}
-
-// organization finds the one that is meant.
-func (s *session) organization(ctx context.Context, in In) (tandem.Organization, error) {
-	if in.Org != "" {
-		o, err := s.registry.Organization(ctx, s.actor, in.Org)
-		if tandem.Is(err, tandem.NotFound) {
-			if named, ok, err := s.organizationNamed(ctx, in.Org); ok || err != nil {
-				return named, err
-			}
-			return o, tandem.Errorf(tandem.NotFound, "find organization", in.Org, "there is no such organization").
-				WithHint("`tandem org list` shows those there are, `tandem org create %s` makes it", word(in.Org))
-		}
-		return o, err
-	}
-	all, err := s.registry.Organizations(ctx, s.actor)
-	if err != nil {
-		return tandem.Organization{}, err
-	}
-	switch len(all) {
-	case 0:
-		return tandem.Organization{}, tandem.Errorf(tandem.NotFound, "find organization", "", "there is no organization yet").
-			WithHint("make one: tandem org create NAME")
-	case 1:
-		return all[0], nil
-	}
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Slug
-	}
-	return tandem.Organization{}, &usageError{fmt.Sprintf("there are %d organizations", len(all)), "name one with --org: " + strings.Join(names, ", ")}
-}
-
-// organizationNamed finds an organization by its name, where just one has it.
-func (s *session) organizationNamed(ctx context.Context, name string) (found tandem.Organization, ok bool, err error) {
-	all, err := s.registry.Organizations(ctx, s.actor)
-	if err != nil {
-		return found, false, err
-	}
-	n := 0
-	for i := range all {
-		if all[i].Name == name {
-			found = all[i]
-			n++
-		}
-	}
-	return found, n == 1, nil
-}
-
-// service finds the one that is meant; how names the argument or flag that says which.
-func (s *session) service(ctx context.Context, org tandem.Organization, ref, how string) (tandem.Service, error) {
-	if ref != "" {
-		service, err := s.registry.Service(ctx, s.actor, org.ID, ref)
-		if tandem.Is(err, tandem.NotFound) {
-			return service, tandem.Errorf(tandem.NotFound, "find service", ref, "%s has no such service", org.Slug).
-				WithHint("`tandem service list --org %s` shows those there are", org.Slug)
-		}
-		return service, err
-	}
-	all, err := s.registry.Services(ctx, s.actor, org.ID)
-	if err != nil {
-		return tandem.Service{}, err
-	}
-	switch len(all) {
-	case 0:
-		return tandem.Service{}, tandem.Errorf(tandem.NotFound, "find service", "", "%s has no service yet", org.Slug).
-			WithHint("connect one: tandem service add golioth --org %s --name NAME --project ID --api-key-file FILE", org.Slug)
-	case 1:
-		return all[0], nil
-	}
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Name
-	}
-	return tandem.Service{}, &usageError{fmt.Sprintf("%s has %d services", org.Slug, len(all)), "name one with " + how + ": " + strings.Join(names, ", ")}
-}
-
-// inOrganization opens the database and finds the organization.
-func (a *app) inOrganization(ctx context.Context, in In, fn func(s *session, org tandem.Organization) error) error {
-	return a.with(ctx, func(s *session) error {
-		org, err := s.organization(ctx, in)
-		if err != nil {
-			return err
-		}
-		return fn(s, org)
-	})
 }
 
 // readKey reads an API key from a file, standard input or TANDEM_API_KEY; never from an argument.

@@ -25,7 +25,7 @@ type ConflictGroup struct {
 	Type    string `enum:",concurrent_modification,initial_mismatch,ambiguous_match,deleted_remotely,deleted_locally" default:"" help:"concurrent_modification, initial_mismatch, ambiguous_match, deleted_remotely or deleted_locally."`
 }
 
-func (g *ConflictGroup) filter(ctx context.Context, s *session, org tandem.Organization) (tandem.ConflictFilter, error) {
+func (g *ConflictGroup) filter(ctx context.Context, s *desk, org tandem.Organization) (tandem.ConflictFilter, error) {
 	filter := tandem.ConflictFilter{Field: tandem.Path(g.Field), Type: tandem.ConflictType(g.Type)}
 	if g.Field != "" {
 		if _, ok := filter.Field.Field(); !ok {
@@ -60,20 +60,20 @@ func (c *ConflictsListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		filter, err := c.filter(ctx, s, org)
 		if err != nil {
 			return err
 		}
 		filter.Status, filter.All, filter.Search, filter.Page = tandem.ResolutionStatus(c.Status), c.All, c.Search, page
 		if c.Device != "" {
-			d, err := s.registry.Device(ctx, s.actor, org.ID, c.Device)
+			d, err := s.Device(ctx, org.ID, c.Device)
 			if err != nil {
 				return err
 			}
 			filter.DeviceIDs = []string{d.ID}
 		}
-		all, total, err := s.store.Conflicts(ctx, org.ID, filter)
+		all, total, err := s.Conflicts(ctx, org.ID, filter)
 		if err != nil {
 			return err
 		}
@@ -111,8 +111,8 @@ type ConflictsShowCmd struct {
 
 // Run shows it.
 func (c *ConflictsShowCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		v, err := s.store.Conflict(ctx, org.ID, c.ID)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		v, err := s.Conflict(ctx, org.ID, c.ID)
 		if err != nil {
 			return err
 		}
@@ -165,20 +165,20 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		if settlement.Filter, err = c.filter(ctx, s, org); err != nil {
 			return err
 		}
-		settlement.Filter.IDs, settlement.By, settlement.DryRun = c.IDs, s.actor.By(), c.DryRun
+		settlement.Filter.IDs, settlement.DryRun = c.IDs, c.DryRun
 		if c.Device != "" {
-			d, err := s.registry.Device(ctx, s.actor, org.ID, c.Device)
+			d, err := s.Device(ctx, org.ID, c.Device)
 			if err != nil {
 				return err
 			}
 			settlement.DeviceID = d.ID
 		}
 		for _, id := range c.IDs { // a wrong id is an error, not nothing to do
-			v, err := s.store.Conflict(ctx, org.ID, id)
+			v, err := s.Conflict(ctx, org.ID, id)
 			if err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 		if len(c.IDs) == 0 && !c.Yes && !c.DryRun {
 			preview := settlement
 			preview.DryRun = true
-			settled, err := s.engine.Settle(ctx, org.ID, preview)
+			settled, err := s.Settle(ctx, org.ID, preview)
 			if err != nil {
 				return err
 			}
@@ -206,7 +206,7 @@ func (c *ConflictsResolveCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		settled, err := s.engine.Settle(ctx, org.ID, settlement)
+		settled, err := s.Settle(ctx, org.ID, settlement)
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func (c *MigrateStatusCmd) Run(ctx context.Context, a *app) error {
 
 // withAnySchema opens the database whatever its schema's version is.
 func (a *app) withAnySchema(ctx context.Context, fn func(*store.Store) error) (err error) {
-	s, err := a.openStore(ctx, true)
+	s, err := a.openStore(ctx, store.Options{AnySchema: true})
 	if err != nil {
 		return err
 	}

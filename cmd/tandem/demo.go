@@ -26,7 +26,7 @@ type DemoCmd struct {
 
 // demo is the tour under way.
 type demo struct {
-	*session
+	*desk
 	org     tandem.Organization
 	service tandem.Service
 	remote  *golioth.Client
@@ -68,7 +68,7 @@ func (c *DemoCmd) Run(ctx context.Context, a *app) (err error) {
 		err = errors.Join(err, <-served)
 	}()
 	return a.with(ctx, func(s *session) error {
-		d := &demo{session: s}
+		d := &demo{desk: a.onDatabase(s)}
 		if err := d.setUp(ctx, "http://"+listener.Addr().String(), secret.NewText(key)); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (d *demo) setUp(ctx context.Context, address string, key secret.Text) error
 	d.say("A simulated Golioth project is at %s. An organization and a service that connects to it:", address)
 	slug := "demo"
 	for n := 2; ; n++ {
-		org, err := d.registry.CreateOrganization(ctx, d.actor, "Demo", slug)
+		org, err := d.CreateOrganization(ctx, "Demo", slug)
 		if err == nil {
 			d.org = org
 			break
@@ -104,21 +104,20 @@ func (d *demo) setUp(ctx context.Context, address string, key secret.Text) error
 	}
 	config := tandem.DefaultServiceConfig()
 	config.BaseURL, config.Project = address, "demo"
-	service, err := d.registry.AddService(ctx, d.actor, d.org.ID, registry.NewService{Name: "golioth", ServiceType: "golioth", Config: config,
-		Key: func(org, id string) ([]byte, error) { return d.keys.Seal(key, where(org, id)) }})
+	service, err := d.AddService(ctx, d.org.ID, newService{Name: "golioth", Type: "golioth", Config: config, Key: key})
 	if err != nil {
 		return err
 	}
 	d.service = service
 	d.out.printf("   tandem org create %s\n   tandem service add golioth --org %s --name golioth --project demo --base-url %s --api-key-file FILE\n", d.org.Slug, d.org.Slug, address)
-	d.remote, err = d.client(service)
+	d.remote, err = d.here.client(service)
 	return err
 }
 
 // sync does one run and shows it.
 func (d *demo) sync(ctx context.Context, operation tandem.Operation) (tandem.Run, error) {
 	watch := d.out.newProgress()
-	run, err := d.engine.Run(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: operation, Trigger: tandem.ByHand, CreatedBy: d.actor.By()}, watch.report)
+	run, err := d.Sync(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: operation}, watch.report)
 	watch.end()
 	if err != nil {
 		return run, err
@@ -135,7 +134,7 @@ func (d *demo) firstImport(ctx context.Context) error {
 
 // edits makes changes on both sides, shows the plan and syncs.
 func (d *demo) edits(ctx context.Context) error {
-	rows, _, err := d.registry.Devices(ctx, d.actor, d.org.ID, tandem.DeviceFilter{SyncStatus: tandem.SyncSynced, Sort: "device_id", Page: tandem.Page{Number: 1, Limit: 5}})
+	rows, _, err := d.Devices(ctx, d.org.ID, tandem.DeviceFilter{SyncStatus: tandem.SyncSynced, Sort: "device_id", Page: tandem.Page{Number: 1, Limit: 5}})
 	if err != nil {
 		return err
 	}
@@ -145,7 +144,7 @@ func (d *demo) edits(ctx context.Context) error {
 	d.say("People work on both sides. Here somebody renames a device and tags another; on Golioth somebody renames a third and disables a fourth. And one name is changed on both sides:")
 	here := func(row *tandem.DeviceRow, what string, edit registry.DeviceEdit) error {
 		d.out.printf("   here      %s: %s\n", clean(row.Name), what)
-		_, _, err := d.registry.UpdateDevice(ctx, d.actor, d.org.ID, row.ID, edit)
+		_, _, err := d.UpdateDevice(ctx, d.org.ID, row.ID, edit)
 		return err
 	}
 	there := func(row *tandem.DeviceRow, what string, patch tandem.RemotePatch) error {
@@ -170,7 +169,7 @@ func (d *demo) edits(ctx context.Context) error {
 	}
 	d.say("What would a sync do?   tandem sync golioth --dry-run")
 	view := newPlanView(d.app)
-	preview, err := d.engine.Preview(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand}, false, view.add, nil)
+	preview, err := d.Preview(ctx, d.org.ID, tandem.RunRequest{ServiceID: d.service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand}, false, view.add, nil)
 	if err != nil {
 		return err
 	}
@@ -183,7 +182,7 @@ func (d *demo) edits(ctx context.Context) error {
 
 // settle settles the conflict that the edits made.
 func (d *demo) settle(ctx context.Context) error {
-	conflicts, _, err := d.store.Conflicts(ctx, d.org.ID, tandem.ConflictFilter{Page: tandem.Page{Number: 1, Limit: 10}})
+	conflicts, _, err := d.Conflicts(ctx, d.org.ID, tandem.ConflictFilter{Page: tandem.Page{Number: 1, Limit: 10}})
 	if err != nil {
 		return err
 	}
@@ -193,7 +192,7 @@ func (d *demo) settle(ctx context.Context) error {
 		d.out.printf("   %s of %s:  base %s,  here %s,  Golioth %s\n", c.FieldName, clean(c.DeviceName), valueText(c.BaseValue), valueText(c.LocalValue), valueText(c.RemoteValue))
 	}
 	d.out.printf("   the name from here is right:   tandem conflicts resolve ID --take local\n")
-	settled, err := d.engine.Settle(ctx, d.org.ID, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: d.service.ID}, Take: tandem.TakeLocal, By: d.actor.By()})
+	settled, err := d.Settle(ctx, d.org.ID, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: d.service.ID}, Take: tandem.TakeLocal})
 	if err != nil {
 		return err
 	}
@@ -211,7 +210,7 @@ func (d *demo) quiet(ctx context.Context) error {
 func (d *demo) undo(ctx context.Context) error {
 	d.say("A run can be undone, on both sides, where nobody has changed things since:   tandem runs revert ID")
 	watch := d.out.newProgress()
-	run, err := d.engine.Revert(ctx, d.org.ID, d.edited, d.actor.By(), watch.report)
+	run, err := d.RevertRun(ctx, d.org.ID, d.edited, watch.report)
 	watch.end()
 	if err != nil {
 		return err

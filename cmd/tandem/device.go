@@ -64,8 +64,8 @@ func (c *DeviceCreateCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		d, err := s.registry.CreateDevice(ctx, s.actor, org.ID, edit)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		d, err := s.CreateDevice(ctx, org.ID, edit)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ type DeviceFilter struct {
 	Sort       string `enum:",name,-name,device_id,-device_id,last_seen,-last_seen,battery_level,-battery_level,created_at,-created_at,updated_at,-updated_at" default:"" help:"name, device_id, last_seen, battery_level, created_at or updated_at; with - before it the other way round."`
 }
 
-func (f *DeviceFilter) filter(ctx context.Context, s *session, org tandem.Organization) (tandem.DeviceFilter, error) {
+func (f *DeviceFilter) filter(ctx context.Context, s *desk, org tandem.Organization) (tandem.DeviceFilter, error) {
 	filter := tandem.DeviceFilter{Search: f.Search, Status: tandem.Status(f.Status), Type: f.DeviceType, Lifecycle: tandem.Lifecycle(f.Lifecycle),
 		Tag: f.Tag, Blueprint: f.Blueprint, Cohort: f.Cohort, Enabled: f.Enabled, SyncStatus: tandem.SyncStatus(f.SyncStatus),
 		NotLinked: f.NotLinked, Sort: f.Sort, Now: s.Clock()}
@@ -121,13 +121,13 @@ func (c *DeviceListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		filter, err := c.filter(ctx, s, org)
 		if err != nil {
 			return err
 		}
 		filter.Page = page
-		rows, total, err := s.registry.Devices(ctx, s.actor, org.ID, filter)
+		rows, total, err := s.Devices(ctx, org.ID, filter)
 		if err != nil {
 			return err
 		}
@@ -159,8 +159,8 @@ func (c *DeviceListCmd) Run(ctx context.Context, a *app) error {
 }
 
 // noDevices says why a list is empty and what to do next.
-func (a *app) noDevices(ctx context.Context, s *session, org tandem.Organization) error {
-	_, all, err := s.registry.Devices(ctx, s.actor, org.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
+func (a *app) noDevices(ctx context.Context, s *desk, org tandem.Organization) error {
+	_, all, err := s.Devices(ctx, org.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (a *app) noDevices(ctx context.Context, s *session, org tandem.Organization
 		a.out.printf("no device matches; %s has %s\n", org.Slug, devices(all))
 		return nil
 	}
-	services, err := s.registry.Services(ctx, s.actor, org.ID)
+	services, err := s.Services(ctx, org.ID)
 	if err != nil {
 		return err
 	}
@@ -216,8 +216,8 @@ func (c *DeviceUpdateCmd) Run(ctx context.Context, a *app) error {
 	if edit == (registry.DeviceEdit{}) {
 		return &usageError{"nothing to change", "give at least one of --name, --tags, --enabled, --metadata, …"}
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		d, changes, err := s.registry.UpdateDevice(ctx, s.actor, org.ID, c.Device, edit)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		d, changes, err := s.UpdateDevice(ctx, org.ID, c.Device, edit)
 		if err != nil {
 			return err
 		}
@@ -287,15 +287,15 @@ type DeviceDeleteCmd struct {
 
 // Run deletes it here.
 func (c *DeviceDeleteCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		d, err := s.registry.Device(ctx, s.actor, org.ID, c.Device)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		d, err := s.Device(ctx, org.ID, c.Device)
 		if err != nil {
 			return err
 		}
 		if err := a.confirm(c.Yes || !a.out.ask, "delete the device "+clean(d.Name)+" here"); err != nil {
 			return err
 		}
-		if d, err = s.registry.DeleteDevice(ctx, s.actor, org.ID, d.ID); err != nil {
+		if d, err = s.DeleteDevice(ctx, org.ID, d.ID); err != nil {
 			return err
 		}
 		if a.out.json {
@@ -316,12 +316,12 @@ type DeviceLinkCmd struct {
 
 // Run links.
 func (c *DeviceLinkCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		if err != nil {
 			return err
 		}
-		d, assignment, err := s.registry.Link(ctx, s.actor, org.ID, v.ID, c.Device, c.External)
+		d, assignment, err := s.Link(ctx, org.ID, v.ID, c.Device, c.External)
 		if err != nil {
 			return err
 		}
@@ -343,12 +343,12 @@ type DeviceUnlinkCmd struct {
 
 // Run unlinks.
 func (c *DeviceUnlinkCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		if err != nil {
 			return err
 		}
-		d, err := s.registry.Unlink(ctx, s.actor, org.ID, v.ID, c.Device)
+		d, err := s.Unlink(ctx, org.ID, v.ID, c.Device)
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (c *DeviceImportCmd) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		options := registry.ImportOptions{SkipBad: c.SkipBad, DryRun: c.DryRun}
 		if options.ServiceID, err = c.serviceID(ctx, s, org); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (c *DeviceImportCmd) Run(ctx context.Context, a *app) (err error) {
 		if a.flags.Verbose {
 			limit = 1 << 30
 		}
-		report, err := s.registry.ImportDevices(ctx, s.actor, org.ID, registry.ReadRows(file.Reader), options, func(change registry.ImportChange) {
+		report, err := s.ImportDevices(ctx, org.ID, file.Reader, options, func(change registry.ImportChange) {
 			if len(shown) < limit {
 				shown = append(shown, change)
 			}
@@ -94,12 +94,12 @@ func (c *DeviceImportCmd) Run(ctx context.Context, a *app) (err error) {
 }
 
 // serviceID gives the default service of the rows: the one named, or the only one.
-func (c *DeviceImportCmd) serviceID(ctx context.Context, s *session, org tandem.Organization) (string, error) {
+func (c *DeviceImportCmd) serviceID(ctx context.Context, s *desk, org tandem.Organization) (string, error) {
 	if c.Service != "" {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		return v.ID, err
 	}
-	services, err := s.registry.Services(ctx, s.actor, org.ID)
+	services, err := s.Services(ctx, org.ID)
 	if err != nil || len(services) != 1 {
 		return "", err
 	}
@@ -168,7 +168,7 @@ func (c *DeviceExportCmd) Run(ctx context.Context, a *app) error {
 	default:
 		format = registry.CSV
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		filter, err := c.filter(ctx, s, org)
 		if err != nil {
 			return err
@@ -178,7 +178,7 @@ func (c *DeviceExportCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if c.File == "" || c.File == "-" {
-			_, err = s.registry.ExportDevices(ctx, s.actor, org.ID, filter, service, format, a.Stdout)
+			_, err = s.ExportDevices(ctx, org.ID, filter, service, format, a.Stdout)
 			return err
 		}
 		if stat, err := os.Stat(c.File); err == nil && stat.Mode().IsRegular() && !c.Force {
@@ -186,7 +186,7 @@ func (c *DeviceExportCmd) Run(ctx context.Context, a *app) error {
 		}
 		var n int
 		err = writeWhole(c.File, func(w io.Writer) (err error) {
-			n, err = s.registry.ExportDevices(ctx, s.actor, org.ID, filter, service, format, w)
+			n, err = s.ExportDevices(ctx, org.ID, filter, service, format, w)
 			return err
 		})
 		if err != nil {
@@ -201,8 +201,8 @@ func (c *DeviceExportCmd) Run(ctx context.Context, a *app) error {
 }
 
 // linkService gives the service whose external_device_id goes into the file: the one named, or the only one.
-func (c *DeviceExportCmd) linkService(ctx context.Context, s *session, org tandem.Organization) (tandem.Service, error) {
-	services, err := s.registry.Services(ctx, s.actor, org.ID)
+func (c *DeviceExportCmd) linkService(ctx context.Context, s *desk, org tandem.Organization) (tandem.Service, error) {
+	services, err := s.Services(ctx, org.ID)
 	if err != nil {
 		return tandem.Service{}, err
 	}

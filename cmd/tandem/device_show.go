@@ -25,16 +25,16 @@ const history = 15
 
 // Run shows everything about one device.
 func (c *DeviceShowCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		d, err := s.registry.Device(ctx, s.actor, org.ID, c.Device)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		d, err := s.Device(ctx, org.ID, c.Device)
 		if err != nil {
 			return err
 		}
-		sides, err := s.engine.Compare(ctx, org.ID, d.ID)
+		sides, err := s.CompareDevice(ctx, org.ID, d.ID)
 		if err != nil {
 			return err
 		}
-		conflicts, _, err := s.store.Conflicts(ctx, org.ID, tandem.ConflictFilter{DeviceIDs: []string{d.ID}, Page: tandem.Page{Number: 1, Limit: 100}})
+		conflicts, _, err := s.Conflicts(ctx, org.ID, tandem.ConflictFilter{DeviceIDs: []string{d.ID}, Page: tandem.Page{Number: 1, Limit: 100}})
 		if err != nil {
 			return err
 		}
@@ -60,20 +60,20 @@ func (c *DeviceShowCmd) Run(ctx context.Context, a *app) error {
 }
 
 // recentEntries reads the newest entries of a device; the store gives the oldest first.
-func recentEntries(ctx context.Context, s *session, org, device string) ([]tandem.Entry, error) {
+func recentEntries(ctx context.Context, s *desk, org, device string) ([]tandem.Entry, error) {
 	filter := tandem.EntryFilter{DeviceID: device, Page: tandem.Page{Number: 1, Limit: history}}
-	entries, total, err := s.store.Entries(ctx, org, filter)
+	entries, total, err := s.Entries(ctx, org, filter)
 	if err != nil || total <= history {
 		return entries, err
 	}
 	filter.Number = (total + history - 1) / history
-	last, _, err := s.store.Entries(ctx, org, filter)
+	last, _, err := s.Entries(ctx, org, filter)
 	if err != nil {
 		return nil, err
 	}
 	if missing := history - len(last); missing > 0 {
 		filter.Number--
-		before, _, err := s.store.Entries(ctx, org, filter)
+		before, _, err := s.Entries(ctx, org, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ type comparisonJSON struct {
 	Differs     []tandem.Path     `json:"differs"`
 }
 
-func deviceJSON(s *session, d *tandem.Device, sides []tandem.Comparison, conflicts []tandem.Conflict, entries []tandem.Entry) any {
+func deviceJSON(s *desk, d *tandem.Device, sides []tandem.Comparison, conflicts []tandem.Conflict, entries []tandem.Entry) any {
 	compared := []comparisonJSON{}
 	for i := range sides {
 		c := &sides[i]

@@ -91,7 +91,7 @@ func (c *checkup) database(ctx context.Context, offline bool) (err error) {
 			return nil
 		}
 	}
-	s, err := c.openStore(ctx, true)
+	s, err := c.openStore(ctx, store.Options{AnySchema: true})
 	if err != nil {
 		c.problem("database", err)
 		return nil

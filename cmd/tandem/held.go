@@ -20,8 +20,8 @@ const (
 )
 
 // fates says of each plan of a service (of all for "") what became of it, and which run holds its changes back since.
-func (s *session) fates(ctx context.Context, org, service string) (map[string]held, map[string]string, error) {
-	plans, err := s.store.Plans(ctx, org, service)
+func (s *desk) fates(ctx context.Context, org, service string) (map[string]held, map[string]string, error) {
+	plans, err := s.Plans(ctx, org, service)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +45,7 @@ func (s *session) fates(ctx context.Context, org, service string) (map[string]he
 				newer[p.ID] = newer[n.ID]
 			}
 			// A run closes the older plan while it is under way, just before it stores its own.
-			if run, err := s.store.Run(ctx, org, n.RunID); err != nil {
+			if run, err := s.Run(ctx, org, n.RunID); err != nil {
 				return nil, nil, err
 			} else if p.Status == tandem.PlanDiscarded && p.UsedAt != nil && run.StartedAt != nil && !p.UsedAt.Before(*run.StartedAt) {
 				fates[p.ID] = heldSuperseded
@@ -57,8 +57,8 @@ func (s *session) fates(ctx context.Context, org, service string) (map[string]he
 }
 
 // applicable refuses a plan that cannot be applied any more before a run is begun for it.
-func (s *session) applicable(ctx context.Context, org tandem.Organization, service *tandem.Service, planID string) error {
-	plan, err := s.store.Plan(ctx, org.ID, planID)
+func (s *desk) applicable(ctx context.Context, org tandem.Organization, service *tandem.Service, planID string) error {
+	plan, err := s.Plan(ctx, org.ID, planID)
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,12 @@ func (s *session) applicable(ctx context.Context, org tandem.Organization, servi
 }
 
 // waits finds a blocked run, and refuses one with nothing that waits.
-func (s *session) waits(ctx context.Context, org tandem.Organization, id string) (tandem.Run, tandem.Service, error) {
+func (s *desk) waits(ctx context.Context, org tandem.Organization, id string) (tandem.Run, tandem.Service, error) {
 	run, err := s.findRun(ctx, org, id)
 	if err != nil {
 		return run, tandem.Service{}, err
 	}
-	service, err := s.registry.Service(ctx, s.actor, org.ID, run.ServiceID)
+	service, err := s.Service(ctx, org.ID, run.ServiceID)
 	if err != nil || run.Status != tandem.RunBlocked || run.PlanID == "" {
 		return run, service, err // the engine says why
 	}
@@ -111,7 +111,7 @@ func (s *session) waits(ctx context.Context, org tandem.Organization, id string)
 }
 
 // heldText says what became of what a blocked run held back, "" for any other run.
-func (s *session) heldText(ctx context.Context, org tandem.Organization, run *tandem.Run) (held, string, error) {
+func (s *desk) heldText(ctx context.Context, org tandem.Organization, run *tandem.Run) (held, string, error) {
 	if run.Status != tandem.RunBlocked || run.PlanID == "" {
 		return "", "", nil
 	}
@@ -121,7 +121,7 @@ func (s *session) heldText(ctx context.Context, org tandem.Organization, run *ta
 	}
 	switch fate := fates[run.PlanID]; fate {
 	case heldApproved:
-		runs, _, err := s.store.Runs(ctx, org.ID, tandem.RunFilter{ServiceID: run.ServiceID, Page: tandem.Page{Number: 1, Limit: 1000}})
+		runs, _, err := s.Runs(ctx, org.ID, tandem.RunFilter{ServiceID: run.ServiceID, Page: tandem.Page{Number: 1, Limit: 1000}})
 		if err != nil {
 			return "", "", err
 		}

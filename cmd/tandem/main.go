@@ -38,21 +38,28 @@ type Main struct {
 type CLI struct {
 	Globals
 
-	Org       OrgCmd       `cmd:"" help:"Organizations: create, list, show, update, delete."`
-	Service   ServiceCmd   `cmd:"" help:"Connections to Golioth projects: add, list, show, update, test, pause, resume, delete."`
-	Device    DeviceCmd    `cmd:"" help:"Devices: create, list, show, update, delete, link, unlink, import, export."`
-	Remote    RemoteCmd    `cmd:"" help:"What is on a service and not here: list, import, ignore."`
-	Sync      SyncCmd      `cmd:"" help:"Synchronize a service, or show what that would do."`
-	Runs      RunsCmd      `cmd:"" help:"What syncs did: list, show, approve, discard, cancel, revert."`
-	Conflicts ConflictsCmd `cmd:"" help:"What both sides changed: list, show, resolve."`
-	Migrate   MigrateCmd   `cmd:"" help:"Bring the database's schema up to this version, or show where it stands."`
-	Doctor    DoctorCmd    `cmd:"" help:"Check the database, the keys and every service, and say what to do."`
-	Backup    BackupCmd    `cmd:"" help:"Write a copy of the SQLite database to a file."`
-	Restore   RestoreCmd   `cmd:"" help:"Put a backup in the place of the SQLite database."`
-	Secret    SecretCmd    `cmd:"" help:"The keys that encrypt API keys: rotate."`
-	Demo      DemoCmd      `cmd:"" help:"Everything at once, against a simulated project: import, edits, a conflict, an undo."`
-	Simulator SimulatorCmd `cmd:"" help:"Serve a simulated Golioth project with any number of devices, and with faults."`
-	Version   VersionCmd   `cmd:"" help:"Print the version."`
+	Org        OrgCmd        `cmd:"" help:"Organizations: create, list, show, update, delete."`
+	User       UserCmd       `cmd:"" help:"People: create, list, show, update, delete, invite, reset-password."`
+	Token      TokenCmd      `cmd:"" help:"What programs sign in with: create, list, show, delete."`
+	Service    ServiceCmd    `cmd:"" help:"Connections to Golioth projects: add, list, show, update, test, connect, pause, resume, delete."`
+	Device     DeviceCmd     `cmd:"" help:"Devices: create, list, show, update, delete, link, unlink, import, export."`
+	Remote     RemoteCmd     `cmd:"" help:"What is on a service and not here: list, import, ignore."`
+	Sync       SyncCmd       `cmd:"" help:"Synchronize a service, or show what that would do."`
+	Runs       RunsCmd       `cmd:"" help:"What syncs did: list, show, approve, discard, cancel, revert."`
+	Conflicts  ConflictsCmd  `cmd:"" help:"What both sides changed: list, show, resolve."`
+	Deliveries DeliveriesCmd `cmd:"" help:"Received webhooks: list, show, replay."`
+	Alerts     AlertsCmd     `cmd:"" help:"What somebody should look at: list, show, acknowledge, resolve."`
+	Channels   ChannelsCmd   `cmd:"" help:"Where alerts are sent: create, list, show, update, test, delete."`
+	Audit      AuditCmd      `cmd:"" help:"Who did what: verify, export."`
+	Migrate    MigrateCmd    `cmd:"" help:"Bring the database's schema up to this version, or show where it stands."`
+	Doctor     DoctorCmd     `cmd:"" help:"Check the database, the keys and every service, and say what to do."`
+	Backup     BackupCmd     `cmd:"" help:"Write a copy of the SQLite database to a file."`
+	Restore    RestoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
+	Secret     SecretCmd     `cmd:"" help:"The keys that encrypt API keys: rotate."`
+	Serve      ServeCmd      `cmd:"" help:"Serve people, programs and webhooks, and keep the services in step by their schedules."`
+	Demo       DemoCmd       `cmd:"" help:"Everything at once, against a simulated project: import, edits, a conflict, an undo."`
+	Simulator  SimulatorCmd  `cmd:"" help:"Serve a simulated Golioth project with any number of devices, and with faults."`
+	Version    VersionCmd    `cmd:"" help:"Print the version."`
 }
 
 // Globals are the flags that every command takes.

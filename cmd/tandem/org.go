@@ -25,8 +25,8 @@ type OrgCreateCmd struct {
 
 // Run makes it.
 func (c *OrgCreateCmd) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, func(s *session) error {
-		o, err := s.registry.CreateOrganization(ctx, s.actor, c.Name, c.Slug)
+	return a.at(ctx, func(s *desk) error {
+		o, err := s.CreateOrganization(ctx, c.Name, c.Slug)
 		if err != nil {
 			return err
 		}
@@ -44,8 +44,8 @@ type OrgListCmd struct{}
 
 // Run lists them.
 func (c *OrgListCmd) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, func(s *session) error {
-		all, err := s.registry.Organizations(ctx, s.actor)
+	return a.at(ctx, func(s *desk) error {
+		all, err := s.Organizations(ctx)
 		if err != nil {
 			return err
 		}
@@ -75,15 +75,15 @@ type OrgShowCmd struct {
 
 // Run shows it.
 func (c *OrgShowCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, In{c.Org}, func(s *session, o tandem.Organization) error {
+	return a.inOrganization(ctx, In{c.Org}, func(s *desk, o tandem.Organization) error {
 		if a.out.json {
 			return a.out.value(o)
 		}
-		_, total, err := s.registry.Devices(ctx, s.actor, o.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
+		_, total, err := s.Devices(ctx, o.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
 		if err != nil {
 			return err
 		}
-		services, err := s.registry.Services(ctx, s.actor, o.ID)
+		services, err := s.Services(ctx, o.ID)
 		if err != nil {
 			return err
 		}
@@ -109,8 +109,8 @@ func (c *OrgUpdateCmd) Run(ctx context.Context, a *app) error {
 	if c.Name == nil && c.Slug == nil {
 		return &usageError{"nothing to change", "give --name or --slug"}
 	}
-	return a.inOrganization(ctx, In{c.Org}, func(s *session, o tandem.Organization) error {
-		o, err := s.registry.UpdateOrganization(ctx, s.actor, o.ID, registry.OrganizationEdit{Name: c.Name, Slug: c.Slug})
+	return a.inOrganization(ctx, In{c.Org}, func(s *desk, o tandem.Organization) error {
+		o, err := s.UpdateOrganization(ctx, o.ID, registry.OrganizationEdit{Name: c.Name, Slug: c.Slug})
 		if err != nil {
 			return err
 		}
@@ -130,8 +130,8 @@ type OrgDeleteCmd struct {
 
 // Run deletes it.
 func (c *OrgDeleteCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, In{c.Org}, func(s *session, o tandem.Organization) error {
-		_, total, err := s.registry.Devices(ctx, s.actor, o.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
+	return a.inOrganization(ctx, In{c.Org}, func(s *desk, o tandem.Organization) error {
+		_, total, err := s.Devices(ctx, o.ID, tandem.DeviceFilter{Page: tandem.Page{Number: 1, Limit: 1}})
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (c *OrgDeleteCmd) Run(ctx context.Context, a *app) error {
 		if err := a.confirm(c.Yes, question); err != nil {
 			return err
 		}
-		if _, err := s.registry.DeleteOrganization(ctx, s.actor, o.ID); err != nil {
+		if _, err := s.DeleteOrganization(ctx, o.ID); err != nil {
 			return err
 		}
 		if a.out.json {

@@ -31,12 +31,12 @@ func (c *RemoteListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		if err != nil {
 			return err
 		}
-		all, total, err := s.registry.NotLinked(ctx, s.actor, org.ID, v.ID, tandem.NotLinkedFilter{Search: c.Search, Reason: c.Reason, Ignored: c.Ignored, Page: page})
+		all, total, err := s.NotLinked(ctx, org.ID, v.ID, tandem.NotLinkedFilter{Search: c.Search, Reason: c.Reason, Ignored: c.Ignored, Page: page})
 		if err != nil {
 			return err
 		}
@@ -75,13 +75,13 @@ type RemoteImportCmd struct {
 
 // Run imports them.
 func (c *RemoteImportCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		if err != nil {
 			return err
 		}
-		return s.runToEnd(ctx, org, &v, func(tandem.Report) (tandem.Run, error) {
-			return s.registry.ImportRemote(ctx, s.actor, org.ID, v.ID, c.IDs)
+		return s.runToEnd(ctx, org, &v, func(report tandem.Report) (tandem.Run, error) {
+			return s.ImportRemote(ctx, org.ID, v.ID, c.IDs, report)
 		})
 	})
 }
@@ -96,12 +96,12 @@ type RemoteIgnoreCmd struct {
 
 // Run hides them.
 func (c *RemoteIgnoreCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "--service")
 		if err != nil {
 			return err
 		}
-		if err := s.registry.IgnoreRemote(ctx, s.actor, org.ID, v.ID, c.IDs, !c.Undo); err != nil {
+		if err := s.IgnoreRemote(ctx, org.ID, v.ID, c.IDs, !c.Undo); err != nil {
 			return err
 		}
 		if a.out.json {

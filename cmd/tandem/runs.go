@@ -39,7 +39,7 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		filter := tandem.RunFilter{Status: tandem.RunStatus(c.Status), Operation: tandem.Operation(c.Operation), Page: page}
 		if c.Service != "" {
 			v, err := s.service(ctx, org, c.Service, "--service")
@@ -48,7 +48,7 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 			}
 			filter.ServiceID = v.ID
 		}
-		runs, total, err := s.store.Runs(ctx, org.ID, filter)
+		runs, total, err := s.Runs(ctx, org.ID, filter)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ type RunsShowCmd struct {
 
 // Run shows it.
 func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		run, err := s.findRun(ctx, org, c.ID)
 		if err != nil {
 			return err
@@ -148,11 +148,11 @@ func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
 }
 
 // findRun finds a run by its id; "last" is the newest one.
-func (s *session) findRun(ctx context.Context, org tandem.Organization, id string) (tandem.Run, error) {
+func (s *desk) findRun(ctx context.Context, org tandem.Organization, id string) (tandem.Run, error) {
 	if id != "last" {
-		return s.store.Run(ctx, org.ID, id)
+		return s.Run(ctx, org.ID, id)
 	}
-	runs, _, err := s.store.Runs(ctx, org.ID, tandem.RunFilter{Page: tandem.Page{Number: 1, Limit: 1}})
+	runs, _, err := s.Runs(ctx, org.ID, tandem.RunFilter{Page: tandem.Page{Number: 1, Limit: 1}})
 	if err == nil && len(runs) == 0 {
 		err = tandem.Errorf(tandem.NotFound, "find run", "last", "there is no run yet")
 	}
@@ -197,7 +197,7 @@ var hints = map[tandem.Code]string{
 }
 
 // showFailures groups a run's failed and moved entries by cause.
-func (s *session) showFailures(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+func (s *desk) showFailures(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
 	var causes []*cause
 	for _, outcome := range []tandem.EntryOutcome{tandem.OutcomeFailed, tandem.OutcomeMoved} {
 		err := s.eachEntry(ctx, org, tandem.EntryFilter{RunID: run.ID, Outcome: outcome}, func(e *tandem.Entry) bool {
@@ -253,9 +253,9 @@ func (s *session) showFailures(ctx context.Context, org tandem.Organization, run
 }
 
 // eachEntry walks entries page by page until fn has enough.
-func (s *session) eachEntry(ctx context.Context, org tandem.Organization, filter tandem.EntryFilter, fn func(*tandem.Entry) bool) error {
+func (s *desk) eachEntry(ctx context.Context, org tandem.Organization, filter tandem.EntryFilter, fn func(*tandem.Entry) bool) error {
 	for filter.Page = (tandem.Page{Number: 1, Limit: 1000}); ; filter.Page.Number++ {
-		entries, _, err := s.store.Entries(ctx, org.ID, filter)
+		entries, _, err := s.Entries(ctx, org.ID, filter)
 		if err != nil {
 			return err
 		}
@@ -271,13 +271,13 @@ func (s *session) eachEntry(ctx context.Context, org tandem.Organization, filter
 }
 
 // showHeld prints what a blocked run holds back.
-func (s *session) showHeld(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+func (s *desk) showHeld(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
 	if run.Status != tandem.RunBlocked || run.PlanID == "" {
 		return nil
 	}
 	view := newPlanView(s.app)
 	for offset := 0; ; {
-		rows, err := s.store.PlanRows(ctx, org.ID, run.PlanID, offset, 1000)
+		rows, err := s.PlanRows(ctx, org.ID, run.PlanID, offset, 1000)
 		if err != nil {
 			return err
 		}
@@ -313,7 +313,7 @@ func (s *session) showHeld(ctx context.Context, org tandem.Organization, run *ta
 }
 
 // showEntries prints the first changes of a run.
-func (s *session) showEntries(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
+func (s *desk) showEntries(ctx context.Context, org tandem.Organization, run *tandem.Run) error {
 	limit := 30
 	if s.flags.Verbose {
 		limit = 1 << 30
@@ -347,7 +347,7 @@ type RunsApproveCmd struct {
 
 // Run lets it through, as a new run.
 func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		run, service, err := s.waits(ctx, org, c.ID)
 		if err != nil {
 			return err
@@ -361,7 +361,7 @@ func (c *RunsApproveCmd) Run(ctx context.Context, a *app) error {
 			}
 		}
 		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
-			return s.engine.Approve(ctx, org.ID, run.ID, s.actor.By(), report)
+			return s.ApproveRun(ctx, org.ID, run.ID, report)
 		})
 	})
 }
@@ -374,12 +374,12 @@ type RunsDiscardCmd struct {
 
 // Run drops what was held.
 func (c *RunsDiscardCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		run, err := s.findRun(ctx, org, c.ID)
 		if err != nil {
 			return err
 		}
-		if err := s.engine.Discard(ctx, org.ID, run.ID, s.actor.By()); err != nil {
+		if err := s.DiscardRun(ctx, org.ID, run.ID); err != nil {
 			return err
 		}
 		if a.out.json {
@@ -399,7 +399,7 @@ type RunsCancelCmd struct {
 
 // Run asks it to stop.
 func (c *RunsCancelCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		run, err := s.findRun(ctx, org, c.ID)
 		if err != nil {
 			return err
@@ -407,7 +407,7 @@ func (c *RunsCancelCmd) Run(ctx context.Context, a *app) error {
 		if run.Status.Ended() {
 			return tandem.Errorf(tandem.Stale, "cancel run", run.ID, "it has ended already: %s", run.Status)
 		}
-		if err := s.store.RequestCancel(ctx, org.ID, run.ID); err != nil {
+		if _, err := s.CancelRun(ctx, org.ID, run.ID); err != nil {
 			return err
 		}
 		if a.out.json {
@@ -428,7 +428,7 @@ type RunsRevertCmd struct {
 
 // Run undoes it as a new run (S29).
 func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		run, err := s.findRun(ctx, org, c.ID)
 		if err != nil {
 			return err
@@ -438,7 +438,7 @@ func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
 		}
 		if c.DryRun || !a.out.json {
 			view, changes := newPlanView(a), []tandem.Change{}
-			preview, err := s.engine.PreviewRevert(ctx, org.ID, run.ID, func(change tandem.Change) error {
+			preview, err := s.PreviewRevert(ctx, org.ID, run.ID, func(change tandem.Change) error {
 				if a.out.json {
 					changes = append(changes, change)
 				}
@@ -458,12 +458,12 @@ func (c *RunsRevertCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		service, err := s.registry.Service(ctx, s.actor, org.ID, run.ServiceID)
+		service, err := s.Service(ctx, org.ID, run.ServiceID)
 		if err != nil {
 			return err
 		}
 		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
-			return s.engine.Revert(ctx, org.ID, run.ID, s.actor.By(), report)
+			return s.RevertRun(ctx, org.ID, run.ID, report)
 		})
 	})
 }

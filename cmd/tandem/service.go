@@ -11,19 +11,19 @@ import (
 
 	"tandem"
 	"tandem/golioth"
-	"tandem/registry"
 )
 
 // ServiceCmd is `tandem service`.
 type ServiceCmd struct {
-	Add    ServiceAddCmd    `cmd:"" help:"Connect a Golioth project."`
-	List   ServiceListCmd   `cmd:"" help:"List the services."`
-	Show   ServiceShowCmd   `cmd:"" help:"Show one with its settings."`
-	Update ServiceUpdateCmd `cmd:"" help:"Change a service's settings or key."`
-	Test   ServiceTestCmd   `cmd:"" help:"Ask the project whether it answers and takes the key."`
-	Pause  ServicePauseCmd  `cmd:"" help:"Stop syncing a service, or all of them."`
-	Resume ServiceResumeCmd `cmd:"" help:"Go on syncing a paused service."`
-	Delete ServiceDeleteCmd `cmd:"" help:"Delete a service; its devices stay on both sides."`
+	Add     ServiceAddCmd     `cmd:"" help:"Connect a Golioth project."`
+	List    ServiceListCmd    `cmd:"" help:"List the services."`
+	Show    ServiceShowCmd    `cmd:"" help:"Show one with its settings."`
+	Update  ServiceUpdateCmd  `cmd:"" help:"Change a service's settings or key."`
+	Test    ServiceTestCmd    `cmd:"" help:"Ask the project whether it answers and takes the key."`
+	Connect ServiceConnectCmd `cmd:"" help:"Have the project send its messages to a server here, with a webhook; or end that."`
+	Pause   ServicePauseCmd   `cmd:"" help:"Stop syncing a service, or all of them."`
+	Resume  ServiceResumeCmd  `cmd:"" help:"Go on syncing a paused service."`
+	Delete  ServiceDeleteCmd  `cmd:"" help:"Delete a service; its devices stay on both sides."`
 }
 
 // Settings are a service's settings as flags; what is not given stays as it is.
@@ -145,21 +145,8 @@ func (c *ServiceAddCmd) Run(ctx context.Context, a *app) error {
 	if err := c.apply(&config); err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		add := registry.NewService{Name: c.Name, ServiceType: c.Type, Config: config, Key: func(org, id string) ([]byte, error) {
-			if !c.SkipCheck {
-				client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal())})
-				if err != nil {
-					return nil, err
-				}
-				defer client.Close()
-				if _, err := client.Project(ctx); err != nil {
-					return nil, err
-				}
-			}
-			return s.keys.Seal(key, where(org, id))
-		}}
-		service, err := s.registry.AddService(ctx, s.actor, org.ID, add)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		service, err := s.AddService(ctx, org.ID, newService{Name: c.Name, Type: c.Type, Config: config, Key: key, Check: !c.SkipCheck})
 		if err != nil {
 			return err
 		}
@@ -181,8 +168,8 @@ type ServiceListCmd struct{ In }
 
 // Run lists them.
 func (c *ServiceListCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		all, err := s.registry.Services(ctx, s.actor, org.ID)
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		all, err := s.Services(ctx, org.ID)
 		if err != nil {
 			return err
 		}
@@ -221,7 +208,7 @@ type ServiceShowCmd struct {
 
 // Run shows it.
 func (c *ServiceShowCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "its name")
 		if err != nil {
 			return err
@@ -230,11 +217,11 @@ func (c *ServiceShowCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-func (a *app) showService(ctx context.Context, s *session, org tandem.Organization, v *tandem.Service) error {
+func (a *app) showService(ctx context.Context, s *desk, org tandem.Organization, v *tandem.Service) error {
 	if a.out.json {
 		return a.out.value(v)
 	}
-	linked, err := s.store.LinkedCount(ctx, org.ID, v.ID)
+	linked, err := s.LinkedCount(ctx, org.ID, v.ID)
 	if err != nil {
 		return err
 	}
@@ -260,7 +247,8 @@ func (a *app) showService(ctx context.Context, s *session, org tandem.Organizati
 		"state reads", number(c.StateReads)+" a run at most",
 		"online window", duration(time.Duration(c.OnlineWindow)*time.Second),
 		"automatic sync", map[bool]string{true: "on", false: "off"}[v.SyncEnabled],
-		"interval", duration(time.Duration(v.SyncInterval)*time.Second))
+		"interval", duration(time.Duration(v.SyncInterval)*time.Second), "next run", a.nextRun(v), "failed in a row", failures(v))
+	a.out.pairs(webhookPairs(v)...)
 	return nil
 }
 
@@ -274,6 +262,28 @@ func (a *app) stateText(v *tandem.Service) string {
 		text += "; the next try by itself: " + v.RetryAt.UTC().Format(time.DateTime) + " UTC, " + a.out.since(*v.RetryAt)
 	}
 	return text
+}
+
+// nextRun says when the schedule starts the next run, where it does.
+func (a *app) nextRun(v *tandem.Service) string {
+	switch {
+	case !v.IsActive:
+		return "none: the service is paused"
+	case !v.SyncEnabled:
+		return ""
+	case v.State == tandem.ServiceRejected || v.State == tandem.ServiceLocked:
+		return "none until the key is right"
+	case v.NextSyncAt == nil:
+		return "as soon as a server runs"
+	}
+	return v.NextSyncAt.UTC().Format(time.DateTime) + " UTC, " + a.out.since(*v.NextSyncAt)
+}
+
+func failures(v *tandem.Service) string {
+	if v.SyncFailures == 0 {
+		return ""
+	}
+	return number(v.SyncFailures)
 }
 
 func orOff(path string) string {
@@ -298,6 +308,7 @@ type ServiceUpdateCmd struct {
 	In
 	Key
 	Settings
+	WebhookSettings
 	Service     string         `arg:"" optional:"" help:"Its name or id."`
 	Name        *string        `help:"The new name."`
 	SyncEnabled *bool          `negatable:"" help:"Sync by itself, once a server runs (off)."`
@@ -311,7 +322,7 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 	if err := c.refuse(); err != nil {
 		return err
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "its name")
 		if err != nil {
 			return err
@@ -320,18 +331,19 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 		if err := c.apply(&check); err != nil {
 			return err
 		}
-		edit := registry.ServiceEdit{Name: c.Name, SyncEnabled: c.SyncEnabled, Config: func(config *tandem.ServiceConfig) {
+		edit := serviceEdit{Name: c.Name, SyncEnabled: c.SyncEnabled, Config: func(config *tandem.ServiceConfig) {
 			_ = c.apply(config) // checked just above
 		}}
 		if c.Interval != nil {
 			seconds := int(c.Interval.Seconds())
 			edit.SyncInterval = &seconds
 		}
-		fromEnv, err := c.newKey(s, org, &v, &edit)
+		fromEnv, err := c.newKey(s, &v, &edit)
 		if err != nil {
 			return err
 		}
-		if edit.Key == nil && !c.ConfirmProject && c.same(&v, &check) {
+		unchanged := edit.Key == nil && !c.ConfirmProject && c.same(&v, &check)
+		if unchanged && c.WebhookSettings.none() {
 			if a.out.json {
 				return a.out.value(v)
 			}
@@ -339,14 +351,19 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 			return nil
 		}
 		if c.ConfirmProject {
-			detached, err := s.registry.ConfirmProject(ctx, s.actor, org.ID, v.ID)
+			detached, err := s.ConfirmProject(ctx, org.ID, v.ID)
 			if err != nil {
 				return err
 			}
 			a.out.note("%d devices are not linked to %s any more; the next sync matches them with its project anew\n", detached, clean(v.Name))
 		}
-		if v, err = s.registry.UpdateService(ctx, s.actor, org.ID, v.ID, edit); err != nil {
-			return err
+		if !unchanged {
+			if v, err = s.UpdateService(ctx, org.ID, v.ID, edit); err != nil {
+				return err
+			}
+		}
+		if !c.WebhookSettings.none() {
+			return c.updateWebhook(ctx, s, org, &v)
 		}
 		if a.out.json {
 			return a.out.value(v)
@@ -363,7 +380,7 @@ func (c *ServiceUpdateCmd) Run(ctx context.Context, a *app) error {
 
 // bare reports whether the command gives nothing to change but, maybe, a key in the environment.
 func (c *ServiceUpdateCmd) bare() bool {
-	return reflect.ValueOf(c.Settings).IsZero() && c.APIKeyFile == "" && c.Name == nil && c.SyncEnabled == nil && c.Interval == nil && !c.ConfirmProject
+	return reflect.ValueOf(c.Settings).IsZero() && c.WebhookSettings.none() && c.APIKeyFile == "" && c.Name == nil && c.SyncEnabled == nil && c.Interval == nil && !c.ConfirmProject
 }
 
 // same reports whether the settings that the command asks for are those that the service has.
@@ -375,7 +392,7 @@ func (c *ServiceUpdateCmd) same(v *tandem.Service, wanted *tandem.ServiceConfig)
 // newKey puts the key that is given into the edit, unless the service has it already. A variable that stands in
 // an environment for good must not give one service the key of another: TANDEM_API_KEY counts only where
 // nothing else is changed.
-func (c *ServiceUpdateCmd) newKey(s *session, org tandem.Organization, v *tandem.Service, edit *registry.ServiceEdit) (fromEnv bool, err error) {
+func (c *ServiceUpdateCmd) newKey(s *desk, v *tandem.Service, edit *serviceEdit) (fromEnv bool, err error) {
 	_, set := s.LookupEnv("TANDEM_API_KEY")
 	switch {
 	case c.APIKeyFile != "":
@@ -390,10 +407,10 @@ func (c *ServiceUpdateCmd) newKey(s *session, org tandem.Organization, v *tandem
 	if err != nil {
 		return false, err
 	}
-	if old, err := s.keys.Unseal(v.Credentials, where(org.ID, v.ID)); err == nil && old.Reveal() == key.Reveal() && v.State == tandem.ServiceOK {
+	if s.HasKey(v, key) {
 		return false, nil
 	}
-	edit.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(key, where(org, id)) }
+	edit.Key = &key
 	return fromEnv, nil
 }
 
@@ -405,22 +422,13 @@ type ServiceTestCmd struct {
 
 // Run asks the project once.
 func (c *ServiceTestCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "its name")
 		if err != nil {
 			return err
 		}
-		remote, err := s.client(v)
+		project, took, err := s.TestService(ctx, org.ID, &v)
 		if err != nil {
-			return err
-		}
-		began := time.Now()
-		project, err := remote.Project(ctx)
-		if err != nil {
-			return err
-		}
-		took := time.Since(began)
-		if err := checkPin(&v, project.ProjectIdentity); err != nil {
 			return err
 		}
 		if a.out.json {
@@ -466,10 +474,10 @@ func (c *ServiceResumeCmd) Run(ctx context.Context, a *app) error {
 }
 
 func (a *app) switchServices(ctx context.Context, in In, ref string, all, active bool) error {
-	return a.inOrganization(ctx, in, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, in, func(s *desk, org tandem.Organization) error {
 		var services []tandem.Service
 		if all {
-			found, err := s.registry.Services(ctx, s.actor, org.ID)
+			found, err := s.Services(ctx, org.ID)
 			if err != nil {
 				return err
 			}
@@ -483,7 +491,7 @@ func (a *app) switchServices(ctx context.Context, in In, ref string, all, active
 		}
 		done := []tandem.Service{}
 		for i := range services {
-			v, err := s.registry.UpdateService(ctx, s.actor, org.ID, services[i].ID, registry.ServiceEdit{IsActive: &active})
+			v, err := s.UpdateService(ctx, org.ID, services[i].ID, serviceEdit{IsActive: &active})
 			if err != nil {
 				return err
 			}
@@ -506,19 +514,19 @@ type ServiceDeleteCmd struct {
 
 // Run deletes it.
 func (c *ServiceDeleteCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "its name")
 		if err != nil {
 			return err
 		}
-		linked, err := s.store.LinkedCount(ctx, org.ID, v.ID)
+		linked, err := s.LinkedCount(ctx, org.ID, v.ID)
 		if err != nil {
 			return err
 		}
 		if err := a.confirm(c.Yes, fmt.Sprintf("delete the service %s and unlink its %s? The devices stay on both sides", clean(v.Name), devices(linked))); err != nil {
 			return err
 		}
-		v, unlinked, err := s.registry.DeleteService(ctx, s.actor, org.ID, v.ID)
+		v, unlinked, err := s.DeleteService(ctx, org.ID, v.ID)
 		if err != nil {
 			return err
 		}

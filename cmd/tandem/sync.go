@@ -45,13 +45,24 @@ func (c *Timing) set(s *session) error {
 	return nil
 }
 
+// apply has the runs of a desk go by the times; a server goes by its own.
+func (c *Timing) apply(s *desk) error {
+	switch {
+	case s.here != nil:
+		return c.set(s.here)
+	case *c != Timing{}:
+		return &usageError{"--lease-ttl, --write-timeout and --settle are not for a server's runs", "leave them out, or work on the database"}
+	}
+	return nil
+}
+
 // Run syncs.
 func (c *SyncCmd) Run(ctx context.Context, a *app) error {
 	if c.Save && !c.DryRun {
 		return &usageError{"--save goes with --dry-run", "a plan is stored by a dry run, and applied with --plan ID"}
 	}
-	return a.inOrganization(ctx, c.In, func(s *session, org tandem.Organization) error {
-		if err := c.set(s); err != nil {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		if err := c.apply(s); err != nil {
 			return err
 		}
 		service, err := c.target(ctx, s, org)
@@ -74,28 +85,28 @@ func (c *SyncCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		return s.runToEnd(ctx, org, &service, func(report tandem.Report) (tandem.Run, error) {
-			return s.engine.Run(ctx, org.ID, req, report)
+			return s.Sync(ctx, org.ID, req, report)
 		})
 	})
 }
 
 // target finds the service; a stored plan names its own.
-func (c *SyncCmd) target(ctx context.Context, s *session, org tandem.Organization) (tandem.Service, error) {
+func (c *SyncCmd) target(ctx context.Context, s *desk, org tandem.Organization) (tandem.Service, error) {
 	if c.Plan == "" || c.Service != "" {
 		return s.service(ctx, org, c.Service, "its name: tandem sync NAME")
 	}
-	plan, err := s.store.Plan(ctx, org.ID, c.Plan)
+	plan, err := s.Plan(ctx, org.ID, c.Plan)
 	if err != nil {
 		return tandem.Service{}, err
 	}
-	return s.registry.Service(ctx, s.actor, org.ID, plan.ServiceID)
+	return s.Service(ctx, org.ID, plan.ServiceID)
 }
 
-func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service) (tandem.RunRequest, error) {
+func (c *SyncCmd) request(ctx context.Context, s *desk, org tandem.Organization, service *tandem.Service) (tandem.RunRequest, error) {
 	req := tandem.RunRequest{ServiceID: service.ID, Operation: tandem.Operation(c.Operation), Trigger: tandem.ByHand, Force: c.Force,
-		CreateMissing: tandem.Missing(c.CreateMissing), PlanID: c.Plan, CreatedBy: s.actor.By()}
+		CreateMissing: tandem.Missing(c.CreateMissing), PlanID: c.Plan}
 	if c.Plan != "" {
-		plan, err := s.store.Plan(ctx, org.ID, c.Plan)
+		plan, err := s.Plan(ctx, org.ID, c.Plan)
 		if err != nil {
 			return req, err
 		}
@@ -107,7 +118,7 @@ func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organizati
 		req.Operation = tandem.Operation(service.Config.Direction)
 	}
 	for _, ref := range c.Devices {
-		d, err := s.registry.Device(ctx, s.actor, org.ID, ref)
+		d, err := s.Device(ctx, org.ID, ref)
 		if err != nil {
 			return req, err
 		}
@@ -117,7 +128,7 @@ func (c *SyncCmd) request(ctx context.Context, s *session, org tandem.Organizati
 }
 
 // dryRun shows the plan, and stores it when asked (S27).
-func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
+func (c *SyncCmd) dryRun(ctx context.Context, s *desk, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
 	view, changes := newPlanView(s.app), []tandem.Change{}
 	each := view.add
 	if s.out.json {
@@ -127,7 +138,7 @@ func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organizatio
 		}
 	}
 	watch := s.out.newProgress()
-	preview, err := s.engine.Preview(ctx, org.ID, req, c.Save, each, watch.report)
+	preview, err := s.Preview(ctx, org.ID, req, c.Save, each, watch.report)
 	watch.end()
 	if err != nil {
 		return err
@@ -147,7 +158,7 @@ func (c *SyncCmd) dryRun(ctx context.Context, s *session, org tandem.Organizatio
 
 // approve shows what force, a service's first run or changed settings would do, and asks (S11, S28).
 // Where nobody can be asked, starting the run is the approval; force needs --yes there, and shows its plan all the same.
-func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
+func (c *SyncCmd) approve(ctx context.Context, s *desk, org tandem.Organization, service *tandem.Service, req tandem.RunRequest) error {
 	const overwrite = "overwrite every difference with --force"
 	switch {
 	case c.Plan != "":
@@ -158,19 +169,20 @@ func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organizati
 		return nil
 	}
 	why := ""
+	approved, ever := s.Approved(service)
 	switch {
 	case c.Force:
 		why = "--force overwrites every difference"
-	case service.ApprovedConfig == "":
+	case !ever:
 		why = "this is the first sync of " + clean(service.Name)
-	case !syncer.Approved(service):
+	case !approved:
 		why = "the settings of " + clean(service.Name) + " have changed since its last sync"
 	default:
 		return nil
 	}
 	view, watch := newPlanView(s.app), s.out.newProgress()
 	s.plan = []tandem.Change{}
-	preview, err := s.engine.Preview(ctx, org.ID, req, false, func(change tandem.Change) error {
+	preview, err := s.Preview(ctx, org.ID, req, false, func(change tandem.Change) error {
 		if s.out.json && len(s.plan) < maxDetails {
 			s.plan = append(s.plan, change)
 		}
@@ -192,7 +204,7 @@ func (c *SyncCmd) approve(ctx context.Context, s *session, org tandem.Organizati
 }
 
 // runToEnd watches a run, reports it and gives its exit code.
-func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service *tandem.Service, do func(tandem.Report) (tandem.Run, error)) error {
+func (s *desk) runToEnd(ctx context.Context, org tandem.Organization, service *tandem.Service, do func(tandem.Report) (tandem.Run, error)) error {
 	watch := s.out.newProgress()
 	run, err := do(watch.report)
 	watch.end()
@@ -223,7 +235,7 @@ func (s *session) runToEnd(ctx context.Context, org tandem.Organization, service
 			run.Error = "" // told below
 			s.out.showRun(&run)
 		}
-		if v, storeErr := s.registry.Service(after, s.actor, org.ID, service.ID); storeErr == nil && v.State == tandem.ServiceDegraded && v.RetryAt != nil {
+		if v, storeErr := s.Service(after, org.ID, service.ID); storeErr == nil && v.State == tandem.ServiceDegraded && v.RetryAt != nil {
 			s.out.note("%s is degraded; with automatic sync the next try is at %s UTC\n", clean(v.Name), v.RetryAt.UTC().Format(time.DateTime))
 		}
 		return err
@@ -264,7 +276,7 @@ type runReply struct {
 	Error   *failure        `json:"error,omitempty"` // why the run failed, in the form of every error
 }
 
-func (s *session) runJSON(ctx context.Context, org tandem.Organization, run *tandem.Run) (runReply, error) {
+func (s *desk) runJSON(ctx context.Context, org tandem.Organization, run *tandem.Run) (runReply, error) {
 	reply := runReply{Run: *run, Details: []tandem.Entry{}}
 	if run.Error != "" {
 		reply.Error = &failure{Code: string(run.Status), Message: run.Error}
@@ -272,7 +284,7 @@ func (s *session) runJSON(ctx context.Context, org tandem.Organization, run *tan
 	if len(run.Details) > 0 {
 		reply.Record = run.Details
 	}
-	entries, _, err := s.store.Entries(ctx, org.ID, tandem.EntryFilter{RunID: run.ID, Page: tandem.Page{Number: 1, Limit: maxDetails}})
+	entries, _, err := s.Entries(ctx, org.ID, tandem.EntryFilter{RunID: run.ID, Page: tandem.Page{Number: 1, Limit: maxDetails}})
 	if err != nil {
 		return reply, err
 	}
@@ -322,7 +334,7 @@ func countsText(c tandem.Counts) string {
 }
 
 // advise says what to do next.
-func (s *session) advise(org tandem.Organization, service *tandem.Service, run *tandem.Run) {
+func (s *desk) advise(org tandem.Organization, service *tandem.Service, run *tandem.Run) {
 	name, slug := word(service.Name), org.Slug
 	switch {
 	case run.Status == tandem.RunBlocked:

@@ -1,0 +1,454 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"tandem"
+	"tandem/alert"
+	"tandem/audit"
+	"tandem/golioth"
+	"tandem/outbound"
+	"tandem/registry"
+	"tandem/secret"
+	"tandem/syncer"
+)
+
+// onDatabase does the use cases on the database itself, as whoever sits at the command line. Runs are done in this
+// process, to their end.
+type onDatabase struct{ *session }
+
+// Organizations lists all tenants.
+func (s onDatabase) Organizations(ctx context.Context) ([]tandem.Organization, error) {
+	return s.registry.Organizations(ctx, s.actor)
+}
+
+// Organization finds one by id or slug.
+func (s onDatabase) Organization(ctx context.Context, ref string) (tandem.Organization, error) {
+	return s.registry.Organization(ctx, s.actor, ref)
+}
+
+// CreateOrganization makes one.
+func (s onDatabase) CreateOrganization(ctx context.Context, name, slug string) (tandem.Organization, error) {
+	return s.registry.CreateOrganization(ctx, s.actor, name, slug)
+}
+
+// UpdateOrganization changes one.
+func (s onDatabase) UpdateOrganization(ctx context.Context, ref string, edit registry.OrganizationEdit) (tandem.Organization, error) {
+	return s.registry.UpdateOrganization(ctx, s.actor, ref, edit)
+}
+
+// DeleteOrganization removes one with everything that it has here.
+func (s onDatabase) DeleteOrganization(ctx context.Context, ref string) (tandem.Organization, error) {
+	return s.registry.DeleteOrganization(ctx, s.actor, ref)
+}
+
+// Services lists an organization's services.
+func (s onDatabase) Services(ctx context.Context, org string) ([]tandem.Service, error) {
+	return s.registry.Services(ctx, s.actor, org)
+}
+
+// Service finds one by id or name.
+func (s onDatabase) Service(ctx context.Context, org, ref string) (tandem.Service, error) {
+	return s.registry.Service(ctx, s.actor, org, ref)
+}
+
+// AddService connects a project.
+func (s onDatabase) AddService(ctx context.Context, org string, add newService) (tandem.Service, error) {
+	return s.registry.AddService(ctx, s.actor, org, registry.NewService{Name: add.Name, ServiceType: add.Type, Config: add.Config,
+		Key: func(org, id string) ([]byte, error) {
+			if add.Check {
+				if err := askProject(ctx, &add.Config, add.Key); err != nil {
+					return nil, err
+				}
+			}
+			return s.keys.Seal(add.Key, where(org, id))
+		}})
+}
+
+// askProject asks a project whether it answers and takes a key.
+func askProject(ctx context.Context, config *tandem.ServiceConfig, key secret.Text) error {
+	client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal())})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.Project(ctx)
+	return err
+}
+
+// UpdateService changes a service.
+func (s onDatabase) UpdateService(ctx context.Context, org, ref string, edit serviceEdit) (tandem.Service, error) {
+	change := registry.ServiceEdit{Name: edit.Name, Config: edit.Config, IsActive: edit.IsActive, SyncEnabled: edit.SyncEnabled, SyncInterval: edit.SyncInterval}
+	if edit.Key != nil {
+		change.Key = func(org, id string) ([]byte, error) { return s.keys.Seal(*edit.Key, where(org, id)) }
+	}
+	return s.registry.UpdateService(ctx, s.actor, org, ref, change)
+}
+
+// DeleteService removes a service and unlinks its devices.
+func (s onDatabase) DeleteService(ctx context.Context, org, ref string) (tandem.Service, int, error) {
+	return s.registry.DeleteService(ctx, s.actor, org, ref)
+}
+
+// ConfirmProject lets a service have another project, unlinking its devices.
+func (s onDatabase) ConfirmProject(ctx context.Context, org, id string) (int, error) {
+	return s.registry.ConfirmProject(ctx, s.actor, org, id)
+}
+
+// TestService asks the service's project once.
+func (s onDatabase) TestService(ctx context.Context, _ string, v *tandem.Service) (tandem.RemoteProject, time.Duration, error) {
+	remote, err := s.client(*v)
+	if err != nil {
+		return tandem.RemoteProject{}, 0, err
+	}
+	began := time.Now()
+	project, err := remote.Project(ctx)
+	if err != nil {
+		return project, 0, err
+	}
+	return project, time.Since(began), checkPin(v, project.ProjectIdentity)
+}
+
+// HasKey compares with the stored key, where that can be opened and works.
+func (s onDatabase) HasKey(v *tandem.Service, key secret.Text) bool {
+	old, err := s.keys.Unseal(v.Credentials, where(v.OrganizationID, v.ID))
+	return err == nil && old.Reveal() == key.Reveal() && v.State == tandem.ServiceOK
+}
+
+// Approved compares the settings with those that a person has let run.
+func (s onDatabase) Approved(v *tandem.Service) (now, ever bool) {
+	return syncer.Approved(v), v.ApprovedConfig != ""
+}
+
+// LinkedCount counts a service's linked devices.
+func (s onDatabase) LinkedCount(ctx context.Context, org, service string) (int, error) {
+	return s.store.LinkedCount(ctx, org, service)
+}
+
+// Devices lists devices.
+func (s onDatabase) Devices(ctx context.Context, org string, filter tandem.DeviceFilter) ([]tandem.DeviceRow, int, error) {
+	return s.registry.Devices(ctx, s.actor, org, filter)
+}
+
+// Device finds one by id, device_id or name.
+func (s onDatabase) Device(ctx context.Context, org, ref string) (tandem.Device, error) {
+	return s.registry.Device(ctx, s.actor, org, ref)
+}
+
+// CreateDevice adds one.
+func (s onDatabase) CreateDevice(ctx context.Context, org string, edit registry.DeviceEdit) (tandem.Device, error) {
+	return s.registry.CreateDevice(ctx, s.actor, org, edit)
+}
+
+// UpdateDevice changes one.
+func (s onDatabase) UpdateDevice(ctx context.Context, org, ref string, edit registry.DeviceEdit) (tandem.Device, []registry.FieldChange, error) {
+	return s.registry.UpdateDevice(ctx, s.actor, org, ref, edit)
+}
+
+// DeleteDevice removes one here.
+func (s onDatabase) DeleteDevice(ctx context.Context, org, ref string) (tandem.Device, error) {
+	return s.registry.DeleteDevice(ctx, s.actor, org, ref)
+}
+
+// Link links a device to a remote one.
+func (s onDatabase) Link(ctx context.Context, org, service, ref, externalID string) (tandem.Device, tandem.Assignment, error) {
+	return s.registry.Link(ctx, s.actor, org, service, ref, externalID)
+}
+
+// Unlink stops syncing a device with a service.
+func (s onDatabase) Unlink(ctx context.Context, org, service, ref string) (tandem.Device, error) {
+	return s.registry.Unlink(ctx, s.actor, org, service, ref)
+}
+
+// CompareDevice puts a device's sides beside each other.
+func (s onDatabase) CompareDevice(ctx context.Context, org, ref string) ([]tandem.Comparison, error) {
+	return s.registry.CompareDevice(ctx, s.actor, org, ref)
+}
+
+// ImportDevices adds, updates and links devices from a file.
+func (s onDatabase) ImportDevices(ctx context.Context, org string, file io.Reader, options registry.ImportOptions, each func(registry.ImportChange)) (registry.ImportReport, error) {
+	return s.registry.ImportDevices(ctx, s.actor, org, registry.ReadRows(file), options, each)
+}
+
+// ExportDevices writes devices to a file.
+func (s onDatabase) ExportDevices(ctx context.Context, org string, filter tandem.DeviceFilter, service tandem.Service, format registry.Format, to io.Writer) (int, error) {
+	return s.registry.ExportDevices(ctx, s.actor, org, filter, service, format, to)
+}
+
+// NotLinked lists what a service showed and nothing here is linked to.
+func (s onDatabase) NotLinked(ctx context.Context, org, service string, filter tandem.NotLinkedFilter) ([]tandem.NotLinked, int, error) {
+	return s.registry.NotLinked(ctx, s.actor, org, service, filter)
+}
+
+// IgnoreRemote hides remote devices, or shows them again.
+func (s onDatabase) IgnoreRemote(ctx context.Context, org, service string, externalIDs []string, ignore bool) error {
+	return s.registry.IgnoreRemote(ctx, s.actor, org, service, externalIDs, ignore)
+}
+
+// Sync does a run here.
+func (s onDatabase) Sync(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report) (tandem.Run, error) {
+	req.Trigger, req.CreatedBy = tandem.ByHand, s.actor.By()
+	return s.engine.Run(ctx, org, req, report)
+}
+
+// Preview plans a run.
+func (s onDatabase) Preview(ctx context.Context, org string, req tandem.RunRequest, save bool, each func(tandem.Change) error, report tandem.Report) (tandem.Preview, error) {
+	return s.registry.PreviewRun(ctx, s.actor, org, req, save, each, report)
+}
+
+// ImportRemote creates devices here for remote ones.
+func (s onDatabase) ImportRemote(ctx context.Context, org, service string, externalIDs []string, _ tandem.Report) (tandem.Run, error) {
+	return s.registry.ImportRemote(ctx, s.actor, org, service, externalIDs)
+}
+
+// ApproveRun does here what a run held back.
+func (s onDatabase) ApproveRun(ctx context.Context, org, id string, report tandem.Report) (tandem.Run, error) {
+	return s.engine.Approve(ctx, org, id, s.actor.By(), report)
+}
+
+// RevertRun undoes a run here.
+func (s onDatabase) RevertRun(ctx context.Context, org, id string, report tandem.Report) (tandem.Run, error) {
+	return s.engine.Revert(ctx, org, id, s.actor.By(), report)
+}
+
+// PreviewRevert says what undoing a run would change.
+func (s onDatabase) PreviewRevert(ctx context.Context, org, id string, each func(tandem.Change) error) (tandem.Preview, error) {
+	return s.registry.PreviewRevert(ctx, s.actor, org, id, each)
+}
+
+// DiscardRun drops what a run held back.
+func (s onDatabase) DiscardRun(ctx context.Context, org, id string) error {
+	return s.registry.DiscardRun(ctx, s.actor, org, id)
+}
+
+// CancelRun asks a run to stop.
+func (s onDatabase) CancelRun(ctx context.Context, org, id string) (tandem.Run, error) {
+	return s.registry.CancelRun(ctx, s.actor, org, id)
+}
+
+// Runs lists runs.
+func (s onDatabase) Runs(ctx context.Context, org string, filter tandem.RunFilter) ([]tandem.Run, int, error) {
+	return s.registry.Runs(ctx, s.actor, org, filter)
+}
+
+// Run finds a run.
+func (s onDatabase) Run(ctx context.Context, org, id string) (tandem.Run, error) {
+	return s.registry.Run(ctx, s.actor, org, id)
+}
+
+// Entries lists what runs did.
+func (s onDatabase) Entries(ctx context.Context, org string, filter tandem.EntryFilter) ([]tandem.Entry, int, error) {
+	return s.registry.Entries(ctx, s.actor, org, filter)
+}
+
+// Plans lists stored plans.
+func (s onDatabase) Plans(ctx context.Context, org, service string) ([]tandem.Plan, error) {
+	return s.registry.Plans(ctx, s.actor, org, service)
+}
+
+// Plan finds one.
+func (s onDatabase) Plan(ctx context.Context, org, id string) (tandem.Plan, error) {
+	return s.registry.Plan(ctx, s.actor, org, id)
+}
+
+// PlanRows gives a part of a plan.
+func (s onDatabase) PlanRows(ctx context.Context, org, id string, offset, limit int) ([]tandem.Change, error) {
+	return s.registry.PlanRows(ctx, s.actor, org, id, offset, limit)
+}
+
+// Conflicts lists conflicts.
+func (s onDatabase) Conflicts(ctx context.Context, org string, filter tandem.ConflictFilter) ([]tandem.Conflict, int, error) {
+	return s.registry.Conflicts(ctx, s.actor, org, filter)
+}
+
+// Conflict finds one.
+func (s onDatabase) Conflict(ctx context.Context, org, id string) (tandem.Conflict, error) {
+	return s.registry.Conflict(ctx, s.actor, org, id)
+}
+
+// Settle settles conflicts, or says what that would do.
+func (s onDatabase) Settle(ctx context.Context, org string, settlement tandem.Settlement) ([]tandem.Settled, error) {
+	return s.registry.SettleConflicts(ctx, s.actor, org, settlement)
+}
+
+// Users lists the people of an organization.
+func (s onDatabase) Users(ctx context.Context, org string, filter tandem.MemberFilter) ([]tandem.Member, int, error) {
+	return s.registry.Users(ctx, s.actor, org, filter)
+}
+
+// User finds one of them by id or email.
+func (s onDatabase) User(ctx context.Context, org, ref string) (tandem.Member, error) {
+	return s.registry.User(ctx, s.actor, org, ref)
+}
+
+// CreateUser makes an account.
+func (s onDatabase) CreateUser(ctx context.Context, org string, person registry.NewPerson, role tandem.Role) (tandem.User, error) {
+	return s.registry.CreateUser(ctx, s.actor, org, person, role)
+}
+
+// ChangeRole gives a person another role.
+func (s onDatabase) ChangeRole(ctx context.Context, org, ref string, role tandem.Role) (tandem.Member, error) {
+	return s.registry.ChangeRole(ctx, s.actor, org, ref, role)
+}
+
+// DisableUser keeps a person out, or lets them in again.
+func (s onDatabase) DisableUser(ctx context.Context, org, ref string, disabled bool) (tandem.User, error) {
+	return s.registry.DisableUser(ctx, s.actor, org, ref, disabled)
+}
+
+// RemoveUser ends a membership.
+func (s onDatabase) RemoveUser(ctx context.Context, org, ref string) (tandem.Member, error) {
+	return s.registry.RemoveUser(ctx, s.actor, org, ref)
+}
+
+// Invite asks a person to join.
+func (s onDatabase) Invite(ctx context.Context, org, email string, role tandem.Role) (tandem.Invitation, string, error) {
+	return s.registry.Invite(ctx, s.actor, org, email, role)
+}
+
+// UnlockUser helps a person who is locked out.
+func (s onDatabase) UnlockUser(ctx context.Context, email string, factor bool) (tandem.User, string, error) {
+	return s.registry.ResetByCommand(ctx, s.actor, email, factor)
+}
+
+// ResetPassword spends a reset link.
+func (s onDatabase) ResetPassword(ctx context.Context, link, password string) (tandem.User, error) {
+	return s.registry.ResetPassword(ctx, link, password)
+}
+
+// Tokens lists tokens.
+func (s onDatabase) Tokens(ctx context.Context, org string) ([]tandem.Token, error) {
+	return s.registry.Tokens(ctx, s.actor, org)
+}
+
+// CreateToken makes one.
+func (s onDatabase) CreateToken(ctx context.Context, org string, add registry.NewToken) (tandem.Token, string, error) {
+	return s.registry.CreateToken(ctx, s.actor, org, add)
+}
+
+// RevokeToken ends one.
+func (s onDatabase) RevokeToken(ctx context.Context, org, id string) (tandem.Token, error) {
+	return s.registry.RevokeToken(ctx, s.actor, org, id)
+}
+
+// Deliveries lists received webhooks.
+func (s onDatabase) Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error) {
+	return s.registry.Deliveries(ctx, s.actor, org, filter)
+}
+
+// Delivery finds one.
+func (s onDatabase) Delivery(ctx context.Context, org, id string) (tandem.Delivery, error) {
+	return s.registry.Delivery(ctx, s.actor, org, id)
+}
+
+// ReplayDeliveries has them processed again, by the server that runs.
+func (s onDatabase) ReplayDeliveries(ctx context.Context, org string, ids []string) (int, error) {
+	return s.registry.ReplayDeliveries(ctx, s.actor, org, ids)
+}
+
+// UpdateWebhook changes how a service's deliveries are authenticated and read.
+func (s onDatabase) UpdateWebhook(ctx context.Context, org, ref string, edit registry.WebhookEdit) (tandem.Service, string, error) {
+	return s.registry.UpdateWebhook(ctx, s.actor, org, ref, edit)
+}
+
+// ConnectWebhook has a project's messages posted to a server.
+func (s onDatabase) ConnectWebhook(ctx context.Context, org, ref, publicURL string, dry bool, paths ...string) (registry.Connection, error) {
+	return s.registry.ConnectWebhook(ctx, s.actor, org, ref, publicURL, dry, paths...)
+}
+
+// DisconnectWebhook ends that.
+func (s onDatabase) DisconnectWebhook(ctx context.Context, org, ref string) (tandem.Service, error) {
+	return s.registry.DisconnectWebhook(ctx, s.actor, org, ref)
+}
+
+// Alerts lists alerts.
+func (s onDatabase) Alerts(ctx context.Context, org string, filter tandem.AlertFilter) ([]tandem.Alert, int, error) {
+	return s.registry.Alerts(ctx, s.actor, org, filter)
+}
+
+// Alert finds one.
+func (s onDatabase) Alert(ctx context.Context, org, id string) (tandem.Alert, error) {
+	return s.registry.Alert(ctx, s.actor, org, id)
+}
+
+// AcknowledgeAlert says that somebody looks after it.
+func (s onDatabase) AcknowledgeAlert(ctx context.Context, org, id string) (tandem.Alert, error) {
+	return s.registry.AcknowledgeAlert(ctx, s.actor, org, id)
+}
+
+// ResolveAlert closes it.
+func (s onDatabase) ResolveAlert(ctx context.Context, org, id string) (tandem.Alert, error) {
+	return s.registry.ResolveAlert(ctx, s.actor, org, id)
+}
+
+// notifying gives the registry what checks channels and sends through them, for the time of fn. Whoever has the
+// database may name any address.
+func (s onDatabase) notifying(fn func(r *registry.Registry) error) error {
+	n := alert.New(alert.Options{Store: s.store, Clock: s.Clock, Holder: s.engine.Holder, Policy: outbound.Policy{AllowPrivate: true},
+		Open: func(c *tandem.Channel) ([]byte, error) { return openChannel(s.keys, c) }})
+	defer n.Close()
+	r := *s.registry
+	r.Notifier = n
+	return fn(&r)
+}
+
+// openChannel gives a channel's secret, nil where it has none.
+func openChannel(keys *secret.Keyring, c *tandem.Channel) ([]byte, error) {
+	if len(c.Credentials) == 0 {
+		return nil, nil
+	}
+	return vault{keys}.Unseal(registry.ChannelPlace(c), c.Credentials)
+}
+
+// Channels lists where alerts are sent.
+func (s onDatabase) Channels(ctx context.Context, org string) ([]tandem.Channel, error) {
+	return s.registry.Channels(ctx, s.actor, org)
+}
+
+// Channel finds one by id or name.
+func (s onDatabase) Channel(ctx context.Context, org, ref string) (tandem.Channel, error) {
+	return s.registry.Channel(ctx, s.actor, org, ref)
+}
+
+// CreateChannel adds one.
+func (s onDatabase) CreateChannel(ctx context.Context, org string, add registry.NewChannel) (c tandem.Channel, err error) {
+	err = s.notifying(func(r *registry.Registry) (err error) {
+		c, err = r.CreateChannel(ctx, s.actor, org, add)
+		return err
+	})
+	return c, err
+}
+
+// UpdateChannel changes one.
+func (s onDatabase) UpdateChannel(ctx context.Context, org, ref string, edit registry.ChannelEdit) (c tandem.Channel, err error) {
+	err = s.notifying(func(r *registry.Registry) (err error) {
+		c, err = r.UpdateChannel(ctx, s.actor, org, ref, edit)
+		return err
+	})
+	return c, err
+}
+
+// DeleteChannel removes one.
+func (s onDatabase) DeleteChannel(ctx context.Context, org, ref string) (tandem.Channel, error) {
+	return s.registry.DeleteChannel(ctx, s.actor, org, ref)
+}
+
+// TestChannel sends a message through one, from here.
+func (s onDatabase) TestChannel(ctx context.Context, org, ref string) error {
+	return s.notifying(func(r *registry.Registry) error { return r.TestChannel(ctx, s.actor, org, ref) })
+}
+
+// ExportAudit seals what has no place yet, and writes the chain.
+func (s onDatabase) ExportAudit(ctx context.Context, org string, to io.Writer) (audit.Head, error) {
+	if _, err := audit.Seal(ctx, s.store, org, s.Clock().UTC()); err != nil && !tandem.Is(err, tandem.Stale) { // the server's sealer was there
+		return audit.Head{}, err
+	}
+	return audit.Export(ctx, s.store, org, to)
+}
+
+// VerifyAudit checks the chain.
+func (s onDatabase) VerifyAudit(ctx context.Context, org string, earlier *audit.Head, report audit.Progress) (audit.Result, error) {
+	return audit.Verify(ctx, s.store, org, earlier, report)
+}
