@@ -144,13 +144,13 @@ func (c *UserResetPasswordCmd) show(a *app, u *tandem.User, link, password strin
 			reply.Password = password
 		}
 		if c.Link {
-			reply.Secret, reply.Link = link, c.link("reset", link)
+			reply.Secret, reply.Link = link, c.link("reset-password", link)
 		}
 		return a.out.value(reply)
 	}
 	switch {
 	case c.Link:
-		a.out.printf("%s can sign in again after choosing a password, within the hour, once:\n\n    %s\n\n", clean(u.Email), c.text("reset", link))
+		a.out.printf("%s can sign in again after choosing a password, within the hour, once:\n\n    %s\n\n", clean(u.Email), c.text("reset-password", link))
 	case made:
 		a.out.printf("%s has the new password below, which is shown this once:\n\n    %s\n\n", clean(u.Email), password)
 	default:
