@@ -41,7 +41,7 @@ type runFailure struct {
 // runReply is a run with what it did.
 type runReply struct {
 	tandem.Run
-	Details []detail    `json:"details" doc:"The first 1000; see entries for all."`
+	Details []detail    `json:"details" doc:"The first 1000 (of a dry run max_details); see entries for all."`
 	Record  any         `json:"record,omitempty" doc:"What the run notes of itself: phases, warnings, the proof of its listing."`
 	Error   *runFailure `json:"error,omitempty"`
 	DryRun  bool        `json:"dry_run,omitempty" doc:"Nothing was done: details are what would be. With plan_id they are stored, to be looked at page by page and applied."`
@@ -56,6 +56,7 @@ type runInput struct {
 	Force         bool             `json:"force,omitempty" doc:"Make the other side equal for every selected field of linked devices; needs its own permission."`
 	DryRun        bool             `json:"dry_run,omitempty" doc:"Plan only; the reply says what would be done."`
 	Save          *bool            `json:"save,omitempty" doc:"Of a dry run: store the plan (default true)."`
+	MaxDetails    int              `json:"max_details,omitempty" minimum:"1" maximum:"100000" doc:"Of a dry run: how many details to reply (default 1000)."`
 	PlanID        string           `json:"plan_id,omitempty" maxLength:"100" doc:"Apply this stored plan, and nothing else."`
 	CreateMissing tandem.Missing   `json:"create_missing,omitempty" enum:"local,remote,both,none" doc:"Where to create what is missing; the service's settings when left out."`
 }
@@ -190,7 +191,7 @@ func (a *API) startRun(ctx context.Context, service string, in *runInput, waitTe
 	}
 	c := callerOf(ctx)
 	if in.DryRun {
-		return a.planRun(ctx, c, in.request(service), in.Save == nil || *in.Save)
+		return a.planRun(ctx, c, in.request(service), in.Save == nil || *in.Save, in.MaxDetails)
 	}
 	run, err := a.options.Registry.StartRun(ctx, c.actor, c.org, in.request(service))
 	if err != nil {
@@ -200,13 +201,13 @@ func (a *API) startRun(ctx context.Context, service string, in *runInput, waitTe
 }
 
 // planRun replies what a run would do.
-func (a *API) planRun(ctx context.Context, c caller, req tandem.RunRequest, save bool) (*runOutput, error) {
+func (a *API) planRun(ctx context.Context, c caller, req tandem.RunRequest, save bool, most int) (*runOutput, error) {
 	service, err := a.options.Registry.Service(ctx, c.actor, c.org, req.ServiceID)
 	if err != nil {
 		return nil, err
 	}
 	req.ServiceID = service.ID
-	planned := planning{details: []detail{}}
+	planned := newPlanning(most)
 	preview, err := a.options.Registry.PreviewRun(ctx, c.actor, c.org, req, save, planned.add, nil)
 	if err != nil {
 		return nil, err
@@ -217,11 +218,19 @@ func (a *API) planRun(ctx context.Context, c caller, req tandem.RunRequest, save
 // planning collects the first changes of a plan and counts all.
 type planning struct {
 	details []detail
+	most    int
 	total   int
 }
 
+func newPlanning(most int) planning {
+	if most == 0 {
+		most = maxDetails
+	}
+	return planning{details: []detail{}, most: most}
+}
+
 func (p *planning) add(change tandem.Change) error {
-	if p.total++; len(p.details) < maxDetails {
+	if p.total++; len(p.details) < p.most {
 		p.details = append(p.details, detail{Change: change})
 	}
 	return nil

@@ -52,7 +52,8 @@ func (a *API) runActions() {
 		OnceByID
 		Waiting
 		Body *struct {
-			DryRun bool `json:"dry_run,omitempty" doc:"Plan only; the reply says what would be done."`
+			DryRun     bool `json:"dry_run,omitempty" doc:"Plan only; the reply says what would be done."`
+			MaxDetails int  `json:"max_details,omitempty" minimum:"1" maximum:"100000" doc:"Of a dry run: how many details to reply (default 1000)."`
 		} `required:"false"`
 	}
 	handle(a, a.accepted(describing(route("runs-revert", http.MethodPost, "/api/v1/runs/{id}/revert", "runs", "Undo a finished run"),
@@ -64,7 +65,7 @@ func (a *API) runActions() {
 			}
 			c := callerOf(ctx)
 			if in.Body != nil && in.Body.DryRun {
-				return a.planRevert(ctx, c, in.ID)
+				return a.planRevert(ctx, c, in.ID, in.Body.MaxDetails)
 			}
 			run, err := a.options.Registry.RevertRun(ctx, c.actor, c.org, in.ID)
 			if err != nil {
@@ -75,8 +76,8 @@ func (a *API) runActions() {
 }
 
 // planRevert replies what undoing a run would do.
-func (a *API) planRevert(ctx context.Context, c caller, id string) (*runOutput, error) {
-	planned := planning{details: []detail{}}
+func (a *API) planRevert(ctx context.Context, c caller, id string, most int) (*runOutput, error) {
+	planned := newPlanning(most)
 	preview, err := a.options.Registry.PreviewRevert(ctx, c.actor, c.org, id, planned.add)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"tandem"
 	"tandem/registry"
@@ -109,6 +108,44 @@ func (a *API) sealKey(key string) registry.Seal {
 	}
 }
 
+// serviceReply is a service with whether its settings may run.
+type serviceReply struct {
+	tandem.Service
+	Approved     bool `json:"settings_approved" doc:"A person has let these settings run; otherwise a scheduled run waits for approval."`
+	EverApproved bool `json:"ever_approved" doc:"There was a run that a person let."`
+}
+
+// checkedKey seals a key that the project takes.
+func (a *API) checkedKey(ctx context.Context, add registry.NewService) registry.Seal {
+	return func(org, id string) ([]byte, error) {
+		sealed, err := add.Key(org, id)
+		if err != nil || a.options.Registry.Remote == nil {
+			return sealed, err
+		}
+		_, err = a.options.Registry.Remote(ctx, tandem.Service{ID: id, OrganizationID: org, Name: add.Name, ServiceType: add.ServiceType, Config: add.Config, Credentials: sealed})
+		return sealed, err
+	}
+}
+
+func (a *API) serviceReply(s tandem.Service) serviceReply {
+	return serviceReply{Service: s, Approved: a.options.Registry.Engine.Approved(&s), EverApproved: s.ApprovedConfig != ""}
+}
+
+func (a *API) serviceReplies(all []tandem.Service) []serviceReply {
+	replies := make([]serviceReply, 0, len(all))
+	for i := range all {
+		replies = append(replies, a.serviceReply(all[i]))
+	}
+	return replies
+}
+
+func (a *API) taggedService(s tandem.Service, err error) (*tagged[serviceReply], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &tagged[serviceReply]{versionTag(s.Version), a.serviceReply(s)}, nil
+}
+
 func (a *API) services() {
 	type listInput struct {
 		OrganizationParam
@@ -116,14 +153,14 @@ func (a *API) services() {
 		Selection
 	}
 	type serviceList struct {
-		Services   []tandem.Service  `json:"services"`
+		Services   []serviceReply    `json:"services"`
 		Pagination tandem.Pagination `json:"pagination"`
 	}
 	handle(a, route("services-list", http.MethodGet, "/api/v1/services", "services", "List services, by name"),
 		func(ctx context.Context, in *listInput) (*body[serviceList], error) {
 			c := callerOf(ctx)
 			all, err := a.options.Registry.Services(ctx, c.actor, c.org)
-			return with(serviceList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			return with(serviceList{a.serviceReplies(paged(all, in.Listing)), in.pagination(len(all))}, err)
 		})
 
 	type showInput struct {
@@ -131,10 +168,9 @@ func (a *API) services() {
 		Selection
 	}
 	handle(a, route("services-show", http.MethodGet, "/api/v1/services/{id}", "services", "Show a service"),
-		func(ctx context.Context, in *showInput) (*tagged[tandem.Service], error) {
+		func(ctx context.Context, in *showInput) (*tagged[serviceReply], error) {
 			c := callerOf(ctx)
-			s, err := a.options.Registry.Service(ctx, c.actor, c.org, in.ID)
-			return &tagged[tandem.Service]{versionTag(s.Version), s}, err
+			return a.taggedService(a.options.Registry.Service(ctx, c.actor, c.org, in.ID))
 		})
 
 	type serviceCreateInput struct {
@@ -142,16 +178,17 @@ func (a *API) services() {
 		Once
 		Body struct {
 			ServiceFields
-			Type string `json:"service_type,omitempty" enum:"golioth" default:"golioth"`
+			Type  string `json:"service_type,omitempty" enum:"golioth" default:"golioth"`
+			Check bool   `json:"check,omitempty" doc:"Ask the project first, and connect nothing when it does not answer or take the key."`
 		}
 	}
 	type createOutput struct {
 		ETag     string `header:"ETag" doc:"The version, for If-Match."`
 		Location string `header:"Location" doc:"The service."`
-		Body     tandem.Service
+		Body     serviceReply
 	}
 	handle(a, created(describing(route("services-create", http.MethodPost, "/api/v1/services", "services", "Connect a project"),
-		"The key is looked at with `POST services/{id}/test`. Automatic sync is off until it is turned on.")),
+		"With `check` the project is asked first; later `POST services/{id}/test` asks it. Automatic sync is off until it is turned on.")),
 		func(ctx context.Context, in *serviceCreateInput) (*createOutput, error) {
 			c, b := callerOf(ctx), &in.Body
 			edit, err := a.serviceEdit(&b.ServiceFields)
@@ -163,14 +200,18 @@ func (a *API) services() {
 			if edit.Config != nil {
 				edit.Config(&config)
 			}
-			s, err := a.options.Registry.AddService(ctx, c.actor, c.org, registry.NewService{Name: value(b.Name), ServiceType: b.Type, Config: config, Key: a.sealKey(value(b.Key))})
+			add := registry.NewService{Name: value(b.Name), ServiceType: b.Type, Config: config, Key: a.sealKey(value(b.Key))}
+			if b.Check {
+				add.Key = a.checkedKey(ctx, add)
+			}
+			s, err := a.options.Registry.AddService(ctx, c.actor, c.org, add)
 			if err != nil {
 				return nil, err
 			}
 			if s, err = a.switched(ctx, c, s, edit); err != nil {
 				return nil, err
 			}
-			return &createOutput{versionTag(s.Version), "/api/v1/services/" + s.ID, s}, nil
+			return &createOutput{versionTag(s.Version), "/api/v1/services/" + s.ID, a.serviceReply(s)}, nil
 		})
 	a.serviceEdits()
 }
@@ -197,7 +238,7 @@ func (a *API) serviceEdits() {
 	}
 	handle(a, describing(route("services-update", http.MethodPatch, "/api/v1/services/{id}", "services", "Change a service"),
 		"Members that are left out stay as they are; those of `config` too. What a change alone would do is said by `POST services/{id}/preview`."),
-		func(ctx context.Context, in *updateInput) (*tagged[tandem.Service], error) {
+		func(ctx context.Context, in *updateInput) (*tagged[serviceReply], error) {
 			c := callerOf(ctx)
 			version, err := in.version(ctx)
 			if err != nil {
@@ -212,7 +253,7 @@ func (a *API) serviceEdits() {
 			if err != nil {
 				return nil, a.staleService(ctx, c, in.ID, err)
 			}
-			return &tagged[tandem.Service]{versionTag(s.Version), s}, nil
+			return a.taggedService(s, nil)
 		})
 
 	type deleteInput struct {
@@ -236,7 +277,7 @@ func (a *API) serviceEdits() {
 					return nil, err
 				}
 				if now.Version != version {
-					return nil, stale(ctx, moved("delete service", now.Name), now, now.Version, nil)
+					return nil, stale(ctx, moved("delete service", now.Name), a.serviceReply(now), now.Version, nil)
 				}
 			}
 			s, unlinked, err := a.options.Registry.DeleteService(ctx, c.actor, c.org, in.ID)
@@ -250,7 +291,7 @@ func (a *API) staleService(ctx context.Context, c caller, ref string, err error)
 		return err
 	}
 	now, readErr := a.options.Registry.Service(ctx, c.actor, c.org, ref)
-	return stale(ctx, err, now, now.Version, readErr)
+	return stale(ctx, err, a.serviceReply(now), now.Version, readErr)
 }
 
 // serviceActions registers what is done with a service.
@@ -269,17 +310,16 @@ func (a *API) serviceActions() {
 		})
 
 	type servicesSwitched struct {
-		Services []tandem.Service `json:"services"`
+		Services []serviceReply `json:"services"`
 	}
 	for _, s := range []struct {
 		verb, summary string
 		active        bool
 	}{{"pause", "Stop a service's runs until it is resumed", false}, {"resume", "Let a service run again", true}} {
 		handle(a, route("services-"+s.verb, http.MethodPost, "/api/v1/services/{id}/"+s.verb, "services", s.summary),
-			func(ctx context.Context, in *ServiceByID) (*tagged[tandem.Service], error) {
+			func(ctx context.Context, in *ServiceByID) (*tagged[serviceReply], error) {
 				c := callerOf(ctx)
-				v, err := a.options.Registry.UpdateService(ctx, c.actor, c.org, in.ID, registry.ServiceEdit{IsActive: &s.active})
-				return &tagged[tandem.Service]{versionTag(v.Version), v}, err
+				return a.taggedService(a.options.Registry.UpdateService(ctx, c.actor, c.org, in.ID, registry.ServiceEdit{IsActive: &s.active}))
 			})
 		handle(a, route("services-"+s.verb+"-all", http.MethodPost, "/api/v1/services/"+s.verb, "services", s.summary+", for all of the organization"),
 			func(ctx context.Context, _ *InOrg) (*body[servicesSwitched], error) {
@@ -293,7 +333,7 @@ func (a *API) serviceActions() {
 						return nil, err
 					}
 				}
-				return with(servicesSwitched{list(slices.Clip(all))}, nil)
+				return with(servicesSwitched{a.serviceReplies(all)}, nil)
 			})
 	}
 

@@ -34,10 +34,9 @@ func (a *API) serviceWebhook() {
 
 	handle(a, describing(route("services-disconnect", http.MethodPost, "/api/v1/services/{id}/disconnect", "services", "Take the webhook out of the project again"),
 		"No delivery is accepted any more. It can be repeated until everything is gone."),
-		func(ctx context.Context, in *ServiceByID) (*tagged[tandem.Service], error) {
+		func(ctx context.Context, in *ServiceByID) (*tagged[serviceReply], error) {
 			c := callerOf(ctx)
-			s, err := a.options.Registry.DisconnectWebhook(ctx, c.actor, c.org, in.ID)
-			return &tagged[tandem.Service]{versionTag(s.Version), s}, err
+			return a.taggedService(a.options.Registry.DisconnectWebhook(ctx, c.actor, c.org, in.ID))
 		})
 
 	type serviceWebhookInput struct {
