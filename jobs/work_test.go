@@ -249,7 +249,7 @@ const (
 func workUntilKilled() error {
 	ctx := context.Background()
 	clock := func() time.Time { return time.Now().Add(-1000 * time.Hour).UTC().Truncate(time.Microsecond) }
-	_, err := run(ctx, place{postgres: os.Getenv(killPostgres) != "", at: os.Getenv(killPlace)}, os.Getenv(killURL), "doomed", clock, func(o *Options) {
+	_, err := run(ctx, place{postgres: os.Getenv(killPostgres) != "", at: os.Getenv(killPlace)}, os.Getenv(killURL), "brief and doomed", clock, func(o *Options) {
 		o.Report = func(p tandem.Progress) {
 			if p.Done > 0 {
 				fmt.Println("at it")
@@ -297,8 +297,8 @@ func TestKilledProcessIsTakenOver(t *testing.T) {
 		w.sim.SetLatency(simulator.Latency{})
 		w.advance(settleIn)
 		p := &performed{who: map[string]map[string]bool{}}
-		w.process("one", p.by("one"))
-		w.process("two", p.by("two"))
+		w.process("brief one", p.by("one"))
+		w.process("brief two", p.by("two"))
 		began := time.Now()
 		w.eventually("all is done", func() bool { n, all := w.ended(); return n == 2 && all })
 		w.t.Logf("taken over and done after %v", time.Since(began))
