@@ -47,6 +47,7 @@ func (r *Registry) AddService(ctx context.Context, actor Actor, org string, add 
 	if err := r.checkService(ctx, &s); err != nil {
 		return s, err
 	}
+	s.Config.PrivateAddress = actor.Root
 	if err := r.mayCall(ctx, actor, s.Config.BaseURL); err != nil {
 		return s, err
 	}
@@ -119,6 +120,7 @@ func (r *Registry) decideService(ctx context.Context, actor Actor, before, after
 	if edit.Config != nil {
 		after.Config = copied(before.Config)
 		edit.Config(&after.Config)
+		after.Config.PrivateAddress = before.Config.PrivateAddress
 		if !reflect.DeepEqual(before.Config.Webhook, after.Config.Webhook) {
 			return invalid("webhook", "settings are changed on their own, not with the others")
 		}
@@ -128,6 +130,7 @@ func (r *Registry) decideService(ctx context.Context, actor Actor, before, after
 			}
 		}
 		if !sameBase(before.Config.BaseURL, after.Config.BaseURL) {
+			after.Config.PrivateAddress = actor.Root
 			if err := r.mayMove(ctx, actor, after, edit.Key != nil); err != nil {
 				return err
 			}

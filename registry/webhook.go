@@ -149,8 +149,9 @@ func checkWebhookSecret(secret string, scheme tandem.WebhookScheme) error {
 		return invalid("webhook secret", "must have 16 to 512 visible ASCII characters without spaces")
 	}
 	if scheme == tandem.StandardScheme {
-		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, standardPrefix))
-		if err != nil || len(raw) < 24 || len(raw) > 64 {
+		text, ok := strings.CutPrefix(secret, standardPrefix)
+		raw, err := base64.StdEncoding.DecodeString(text)
+		if !ok || err != nil || len(raw) < 24 || len(raw) > 64 {
 			return invalid("webhook secret", "of Standard Webhooks is %s and 24 to 64 bytes in base64", standardPrefix)
 		}
 	}

@@ -142,6 +142,9 @@ func (w *world) client(s tandem.Service) (*golioth.Client, error) {
 	return c, err
 }
 
+// engine is the one that the registry has.
+func (w *world) engine() *syncer.Engine { return w.Engine.(*syncer.Engine) }
+
 var root = registry.Command("tester")
 
 func (w *world) organization(name string) string {
