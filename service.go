@@ -96,6 +96,9 @@ type ServiceConfig struct {
 	StateReads        int                 `json:"state_reads"`   // device-by-device state reads a run may make for reading alone
 	OnlineWindow      int                 `json:"online_window"` // seconds
 	Webhook           WebhookConfig       `json:"webhook"`
+	// PrivateAddress says that whoever has the command line named BaseURL: it may lead to a private network. An address
+	// that came over the network may not, unless the server allows that.
+	PrivateAddress bool `json:"private_address,omitempty"`
 }
 
 // StrategyFor gives the strategy for a field: its own override, else the service's.
