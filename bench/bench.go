@@ -35,6 +35,7 @@ var figures = []figure{
 	{id: "scale", measure: (*bench).scale},
 	{id: "e", measure: (*bench).planning, once: true},
 	{id: "f", measure: (*bench).memoryPeaks},
+	{id: "w", measure: (*bench).deliveries},
 }
 
 func caseIDs() []string {

@@ -39,6 +39,13 @@ type options struct {
 }
 
 func main() {
+	if database := os.Getenv(receiverDatabase); database != "" {
+		if err := receive(context.Background(), database, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: receive:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

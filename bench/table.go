@@ -22,6 +22,7 @@ type Row struct {
 	Ratio    float64   `json:"ratio,omitempty"` // the median of Ratios
 	Ratios   []float64 `json:"ratios,omitempty"`
 	Limit    float64   `json:"limit,omitempty"` // on Ratio where there is one, else on Tandem; 0 for none
+	Least    float64   `json:"least,omitempty"` // what Tandem must at least be; 0 for none
 	Met      bool      `json:"met"`
 }
 
@@ -31,7 +32,7 @@ func (r Row) judge() Row {
 	if r.Ratio > 0 {
 		value = r.Ratio
 	}
-	r.Met = r.Limit == 0 || value <= r.Limit
+	r.Met = (r.Limit == 0 || value <= r.Limit) && r.Tandem >= r.Least
 	return r
 }
 
@@ -71,9 +72,11 @@ func (t *Table) print(out io.Writer) error {
 			limit = fmt.Sprintf("%.2f×", r.Limit)
 		case r.Limit > 0:
 			limit = amount(r.Limit, r.Unit)
+		case r.Least > 0:
+			limit = "≥ " + amount(r.Least, r.Unit)
 		}
 		switch {
-		case r.Limit == 0:
+		case r.Limit == 0 && r.Least == 0:
 		case r.Met:
 			verdict = "met"
 		default:
