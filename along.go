@@ -30,7 +30,7 @@ type PendingJob struct {
 
 // The kinds of jobs that others than package jobs enqueue.
 const (
-	JobRun      = "run"       // Args run_id: perform a queued run
+	JobRun      = "run"       // Args run_id, trigger: perform a queued run
 	JobRunEnded = "run_ended" // Args run_id: raise or resolve alerts
 	JobPush     = "push"      // Args service_id: runs about the devices that are due (S36, S38)
 	JobNotify   = "notify"    // send the notifications that are due

@@ -18,6 +18,9 @@ func (j *Jobs) runEnded(ctx context.Context, w *job) error {
 	if err != nil {
 		return unless(gone(err), err)
 	}
+	if j.Ended != nil {
+		j.Ended(run)
+	}
 	if err := j.learn(ctx, &service, &run); err != nil {
 		return err
 	}

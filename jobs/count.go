@@ -58,6 +58,9 @@ func (f failures) note(r *rivertype.JobRow, text, trace string) *river.ErrorHand
 		f.counts.discarded[r.Kind]++
 	}
 	f.counts.mu.Unlock()
+	if f.Failed != nil {
+		f.Failed(r.Kind)
+	}
 	args := []any{"kind", r.Kind, "job", r.ID, "attempt", r.Attempt, "error", text}
 	if trace != "" {
 		args = append(args, "stack", trace)

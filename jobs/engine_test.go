@@ -160,7 +160,7 @@ func (r *ran) wait(t *testing.T, want ...string) {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
+	look := time.NewTicker(25 * time.Millisecond)
 	defer look.Stop()
 	for end := time.Now().Add(20 * time.Second); !so(); <-look.C {
 		if time.Now().After(end) {

@@ -183,7 +183,7 @@ func run(ctx context.Context, p place, url, holder string, clock tandem.Clock, c
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	o := Options{Database: db, Store: st, Engine: engine, Clock: clock, NewID: newID, Log: log, Holder: holder, Retention: tandem.DefaultRetention(),
-		pace: func(every time.Duration) time.Duration { return max(every/10, 20*time.Millisecond) }}
+		pace: func(every time.Duration) time.Duration { return max(every/10, 50*time.Millisecond) }}
 	if change != nil {
 		change(&o)
 	}

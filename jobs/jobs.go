@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -61,13 +62,18 @@ type Options struct {
 	// Holder names this process, uniquely over all processes and starts of the program.
 	Holder    string
 	Retention tandem.Retention
-	// Runs and Workers are how many runs, and other jobs, this process does at once; 0 means DefaultRuns and DefaultWorkers.
+	// Runs is how many scheduled runs this process does at once, and how many others beside; Workers how many short jobs.
+	// 0 means DefaultRuns and DefaultWorkers.
 	Runs, Workers int
 	// Deliveries and Notifier may be missing.
 	Deliveries Deliveries
 	Notifier   Notifier
 	// Report receives the progress of the runs of this process; it may be missing.
 	Report tandem.Report
+	// Ended and Failed are told, for metrics, of each run that ended (at least once, in one of the processes) and of each
+	// attempt at a job that failed; they may be missing.
+	Ended  func(run tandem.Run)
+	Failed func(kind string)
 
 	// pace changes how often something is looked at, for tests.
 	pace func(every time.Duration) time.Duration
@@ -135,10 +141,16 @@ func orDefault(n, standard int) int {
 func (j *Jobs) Stop(ctx context.Context) error {
 	j.stopping.Store(true)
 	j.stopLooks()
-	j.loops.Wait()
-	j.stopRuns(syncer.ErrShutdown)
-	// What the runs leave to others goes into the job engine now, or with the next process that looks.
-	return j.engine.stop(ctx)
+	j.stopRuns(syncer.ErrShutdown) // what they leave to others is taken over by the next process that looks
+	err := j.engine.stop(ctx)
+	ended := make(chan struct{})
+	go func() { j.loops.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, tandem.Errorf(tandem.Timeout, "stop the background work", "", "something was still going on: %w", ctx.Err()))
+	}
 }
 
 // tasks says what is done for each kind of job.

@@ -43,7 +43,7 @@ type row struct {
 // setup is how the job engine works here.
 type setup struct {
 	id       string
-	runs     int // at once
+	runs     int // at once: scheduled ones, and as many others
 	short    int
 	tasks    map[string]task
 	periodic []*river.PeriodicJob
@@ -84,7 +84,7 @@ func newClient[TTx any](driver riverdriver.Driver[TTx], s *setup, count string, 
 	}
 	c, err := river.NewClient(driver, &river.Config{
 		ID:                          s.id,
-		Queues:                      map[string]river.QueueConfig{queueRuns: {MaxWorkers: s.runs}, queueShort: {MaxWorkers: s.short}},
+		Queues:                      map[string]river.QueueConfig{queueScheduled: {MaxWorkers: s.runs}, queueAsked: {MaxWorkers: s.runs}, queueShort: {MaxWorkers: s.short}},
 		Workers:                     workers,
 		PeriodicJobs:                s.periodic,
 		Logger:                      quiet(s.log),

@@ -39,27 +39,33 @@ var unfinished = []rivertype.JobState{rivertype.JobStateAvailable, rivertype.Job
 
 // options says where a job waits and what it is told apart by.
 func (w work) options() *river.InsertOpts {
-	o := &river.InsertOpts{Queue: queueOf(w.kind), ScheduledAt: w.at}
+	o := &river.InsertOpts{Queue: w.queue(), ScheduledAt: w.at}
 	if w.Key != "" {
 		o.UniqueOpts = river.UniqueOpts{ByArgs: true}
 		if !w.handed {
 			o.UniqueOpts.ByState = unfinished
+			o.MaxAttempts = 4 // who looks sees that it is still to be done, and asks for another
 		}
 	}
 	return o
 }
 
-// The queues. Runs last for as long as they last and must not keep the rest waiting.
+// The queues. Runs last for as long as they last and must not keep the rest waiting; those of the schedule, which may be
+// many and long, must not keep those waiting that somebody waits for: a person's, an edit's, a hint's (S38).
 const (
-	queueRuns  = "runs"
-	queueShort = "short"
+	queueScheduled = "scheduled_runs"
+	queueAsked     = "asked_runs"
+	queueShort     = "short"
 )
 
-func queueOf(kind string) string {
-	if kind == tandem.JobRun {
-		return queueRuns
+func (w work) queue() string {
+	switch {
+	case w.kind != tandem.JobRun:
+		return queueShort
+	case w.Args["trigger"] == string(tandem.BySchedule):
+		return queueScheduled
 	}
-	return queueShort
+	return queueAsked
 }
 
 // stuck is after how long the key of a job whose process died keeps no other away any more.

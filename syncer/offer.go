@@ -71,8 +71,13 @@ func (r *run) offer(c *tandem.Changes) error {
 	}
 	r.record.Status, r.record.Details = tandem.RunQueued, details
 	c.PutRuns = append(c.PutRuns, r.record)
-	c.Jobs = append(c.Jobs, tandem.Job{Kind: tandem.JobRun, OrganizationID: r.org, Args: map[string]string{"run_id": r.record.ID}})
+	c.Jobs = append(c.Jobs, jobOf(&r.record))
 	return nil
+}
+
+// jobOf is the job of performing a run. Its trigger says whether somebody waits for it.
+func jobOf(run *tandem.Run) tandem.Job {
+	return tandem.Job{Kind: tandem.JobRun, OrganizationID: run.OrganizationID, Args: map[string]string{"run_id": run.ID, "trigger": string(run.Trigger)}}
 }
 
 // Perform does a queued run, once: a run that began or ended elsewhere is given as it stands. It waits for its turn
@@ -160,7 +165,7 @@ func (e *Engine) Resume(ctx context.Context, org, runID string) (next tandem.Run
 			return old, false, nil
 		}
 		c := &tandem.Changes{}
-		c.Jobs = []tandem.Job{{Kind: tandem.JobRun, OrganizationID: org, Args: map[string]string{"run_id": old.ID}}}
+		c.Jobs = []tandem.Job{jobOf(&old)}
 		return old, true, e.Store.Apply(ctx, org, c)
 	}
 	if d.WaitingUntil != nil && e.Clock().Before(*d.WaitingUntil) {
