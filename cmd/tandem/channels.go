@@ -185,7 +185,7 @@ func (c *ChannelsListCmd) Run(ctx context.Context, a *app) error {
 		rows := make([][]string, len(all))
 		for i := range all {
 			v := &all[i]
-			rows[i] = []string{clean(v.Name), string(v.Type), short(channelWants(v), 50), map[bool]string{true: "on", false: "off"}[v.IsActive], a.out.ago(v.LastSentAt), dash(short(v.LastError, 40))}
+			rows[i] = []string{clean(v.Name), string(v.Type), short(channelWants(v), 80), map[bool]string{true: "on", false: "off"}[v.IsActive], a.out.ago(v.LastSentAt), dash(short(v.LastError, 40))}
 		}
 		a.out.table([]string{"name", "type", "told of", "state", "last sent", "last error"}, rows)
 		return nil

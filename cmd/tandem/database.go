@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/jobs"
 	"tandem/store"
 	"tandem/store/legacy"
 	"tandem/store/sqlite"
@@ -41,6 +42,11 @@ func (c *MigrateUpCmd) Run(ctx context.Context, a *app) error {
 		if err := s.CheckSchema(ctx); err != nil {
 			return err
 		}
+		engine, err := a.migrateJobs(ctx, s)
+		if err != nil {
+			return err
+		}
+		applied = append(applied, engine...)
 		keys, err := a.legacyKeys(ctx, s, c.ScrubLegacyKeys)
 		if err != nil {
 			return err
@@ -80,8 +86,12 @@ func (c *MigrateStatusCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
+		pending, err := a.jobsPending(ctx, s)
+		if err != nil {
+			return err
+		}
 		if a.out.json {
-			return a.out.value(map[string]any{"migrations": steps})
+			return a.out.value(map[string]any{"migrations": steps, "job_engine_pending": pending})
 		}
 		rows := make([][]string, len(steps))
 		for i, step := range steps {
@@ -94,8 +104,39 @@ func (c *MigrateStatusCmd) Run(ctx context.Context, a *app) error {
 		if err := s.CheckSchema(ctx); err != nil {
 			a.out.printf("%s\n", err)
 		}
+		if pending > 0 {
+			a.out.printf("the job engine's tables: %s to be applied, by `tandem migrate up` or by `tandem serve` when it starts\n", count(pending, "step", "steps"))
+		}
 		return nil
 	})
+}
+
+// jobTables gives the job engine's place in the database. Close lets go of it.
+func (a *app) jobTables(ctx context.Context, s *store.Store) (*jobs.Database, error) {
+	if a.onSQLite() {
+		return jobs.OnSQLite(s.DB().DB), nil
+	}
+	return jobs.OnPostgres(ctx, a.flags.DatabaseURL)
+}
+
+// migrateJobs brings the job engine's own tables up to this version.
+func (a *app) migrateJobs(ctx context.Context, s *store.Store) ([]string, error) {
+	db, err := a.jobTables(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	return jobs.Migrate(ctx, db)
+}
+
+// jobsPending says how many steps of them are to be applied.
+func (a *app) jobsPending(ctx context.Context, s *store.Store) (int, error) {
+	db, err := a.jobTables(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return jobs.Pending(ctx, db)
 }
 
 // withAnySchema opens the database whatever its schema's version is.

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"value":    value,
 			"save":     save,
 			"web":      startWebsite,
+			"hook":     startHook,
 			"exit":     exitIs,
 			"sql":      sqlite3,
 			"damage":   damage,
@@ -170,12 +171,14 @@ func save(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // sqlite3 is `sql FILE STATEMENT`.
-func sqlite3(ts *testscript.TestScript, _ bool, args []string) {
+func sqlite3(ts *testscript.TestScript, neg bool, args []string) {
 	s, err := sqlite.OpenForMigration(context.Background(), ts.MkAbs(args[0]))
 	ts.Check(err)
 	_, err = s.DB().DB.ExecContext(context.Background(), args[1])
-	ts.Check(err)
 	ts.Check(s.Close())
+	if (err == nil) == neg {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
 }
 
 // damage is `damage FILE`: it overwrites the middle of a file.
@@ -205,4 +208,23 @@ func exitIs(ts *testscript.TestScript, _ bool, args []string) {
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// startHook is `hook`: something at $HOOK_URL that takes messages into hooked.json; its address is in the file slack
+// too, and a signing secret in the file signing.
+func startHook(ts *testscript.TestScript, _ bool, _ []string) {
+	into := ts.MkAbs("hooked.json")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = os.WriteFile(into, body, 0o600)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("HOOK_URL", server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs("slack"), []byte(server.URL+"/slack-path\n"), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("signing"), []byte("whsec_"+strings.Repeat("QUJD", 8)+"\n"), 0o600))
 }

@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"strings"
+	"fmt"
 
 	"tandem"
 	"tandem/secret"
@@ -11,7 +10,7 @@ import (
 
 // SecretCmd is `tandem secret`.
 type SecretCmd struct {
-	Rotate SecretRotateCmd `cmd:"" help:"Make a new key and encrypt every API key with it."`
+	Rotate SecretRotateCmd `cmd:"" help:"Make a new key and encrypt every stored secret with it."`
 }
 
 // SecretRotateCmd is `tandem secret rotate`.
@@ -24,10 +23,13 @@ type rotation struct {
 	Key      string   `json:"key"`
 	Resealed int      `json:"resealed"`
 	Dropped  []string `json:"dropped"`
-	Lost     []string `json:"lost"` // services whose API key could not be read
+	Lost     []string `json:"lost"` // what could not be read: services by their API key, and the rest by what it is
+
+	hints []string // for each that is lost
+	inUse []string // keys that what is lost is sealed with
 }
 
-// Run rotates. Old keys leave the file only when no service needs them.
+// Run rotates. Old keys leave the file only when nothing needs them.
 func (c *SecretRotateCmd) Run(ctx context.Context, a *app) error {
 	return a.with(ctx, func(s *session) error {
 		id, err := s.keys.Rotate()
@@ -35,43 +37,50 @@ func (c *SecretRotateCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		done := rotation{Key: id, Dropped: []string{}, Lost: []string{}}
-		var inUse []string
-		err = s.eachService(ctx, func(org tandem.Organization, v tandem.Service) error {
-			err := s.reseal(ctx, org, v.ID)
-			if tandem.Is(err, tandem.KeyLost, tandem.Corrupt) {
-				done.Lost = append(done.Lost, org.Slug+"/"+v.Name)
-				if key, err := secret.KeyID(v.Credentials); err == nil {
-					inUse = append(inUse, key)
-				}
-				return nil
-			}
-			done.Resealed++
-			return err
-		})
+		err = s.eachSealed(ctx, func(one *sealed) error { return s.turn(ctx, one, &done) })
 		if err != nil {
 			return err
 		}
 		if !c.KeepOld {
-			if done.Dropped, err = s.keys.Retire(inUse...); err != nil {
+			if done.Dropped, err = s.keys.Retire(done.inUse...); err != nil {
 				return err
 			}
 		}
-		if a.out.json {
-			if err := a.out.value(done); err != nil {
-				return err
-			}
-		} else {
-			a.out.printf("made the key %s and encrypted %s with it; %s dropped\n", done.Key, count(done.Resealed, "API key", "API keys"), count(len(done.Dropped), "old key", "old keys"))
-			for _, name := range done.Lost {
-				org, service, _ := strings.Cut(name, "/")
-				a.out.printf("the API key of %s cannot be read; give it again: tandem service update %s --org %s --api-key-file FILE\n", clean(name), word(service), word(org))
-			}
-		}
-		if len(done.Lost) > 0 {
-			return exitCode(exitPartial)
-		}
-		return nil
+		return done.show(a)
 	})
+}
+
+// turn encrypts one secret anew, or notes that it cannot be read.
+func (s *session) turn(ctx context.Context, one *sealed, done *rotation) error {
+	err := s.reseal(ctx, one)
+	if !tandem.Is(err, tandem.KeyLost, tandem.Corrupt) {
+		if err == nil {
+			done.Resealed++
+		}
+		return err
+	}
+	done.Lost, done.hints = append(done.Lost, one.name), append(done.hints, one.hint)
+	if key, err := secret.KeyID(one.bytes); err == nil {
+		done.inUse = append(done.inUse, key)
+	}
+	return nil
+}
+
+func (r *rotation) show(a *app) error {
+	if a.out.json {
+		if err := a.out.value(r); err != nil {
+			return err
+		}
+	} else {
+		a.out.printf("made the key %s and encrypted %s with it; %s dropped\n", r.Key, count(r.Resealed, "secret", "secrets"), count(len(r.Dropped), "old key", "old keys"))
+		for i, name := range r.Lost {
+			a.out.printf("%s cannot be read; %s\n", clean(name), clean(r.hints[i]))
+		}
+	}
+	if len(r.Lost) > 0 {
+		return exitCode(exitPartial)
+	}
+	return nil
 }
 
 // eachService walks all services of all organizations.
@@ -94,24 +103,26 @@ func (s *session) eachService(ctx context.Context, fn func(tandem.Organization, 
 	return nil
 }
 
-// reseal encrypts one service's API key with the newest key.
-func (s *session) reseal(ctx context.Context, org tandem.Organization, id string) error {
+// reseal encrypts one secret with the newest key, again when its row moves meanwhile.
+func (s *session) reseal(ctx context.Context, one *sealed) error {
 	for range 3 {
-		v, err := s.store.Service(ctx, org.ID, id)
-		if err != nil || len(v.Credentials) == 0 {
-			return err
-		}
-		key, err := s.keys.Unseal(v.Credentials, where(org.ID, v.ID))
+		plain, err := s.keys.Unseal(one.bytes, one.place)
 		if err != nil {
 			return err
 		}
-		if v.Credentials, err = s.keys.Seal(key, where(org.ID, v.ID)); err != nil {
+		fresh, err := s.keys.Seal(plain, one.place)
+		if err != nil {
 			return err
 		}
-		v.UpdatedAt = s.Clock()
-		if err := s.store.UpdateService(ctx, org.ID, v); !tandem.Is(err, tandem.Stale) {
+		if err := one.put(ctx, fresh); !tandem.Is(err, tandem.Stale) {
 			return err
+		}
+		if err := one.again(ctx); err != nil {
+			return err
+		}
+		if len(one.bytes) == 0 {
+			return nil // it was taken away meanwhile
 		}
 	}
-	return errors.New("the service " + id + " kept changing while its key was encrypted anew")
+	return fmt.Errorf("%s kept changing while it was encrypted anew", one.name)
 }
