@@ -16,6 +16,9 @@ const handlerTime = 10 * time.Minute
 // slowest is the pace, in bytes a second, below which a reader is not waited for.
 const slowest = 16 << 10
 
+// piece is how much is written at once, so that a large reply is not one long wait.
+const piece = 64 << 10
+
 // reply is a ResponseWriter that remembers what was replied, and gives readers a time that grows with what they take:
 // one who reads a byte now and then does not hold a connection for ever.
 type reply struct {
@@ -24,7 +27,6 @@ type reply struct {
 	status  int
 	written int64
 	first   time.Time // when the reply began
-	until   time.Time // the deadline that is set
 	own     bool      // the handler sets deadlines itself
 }
 
@@ -45,10 +47,16 @@ func (w *reply) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	w.renew()
-	n, err := w.ResponseWriter.Write(p)
-	w.written += int64(n)
-	return n, err
+	total := 0
+	for {
+		w.renew()
+		n, err := w.ResponseWriter.Write(p[:min(len(p), piece)])
+		w.written += int64(n)
+		total += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return total, err
+		}
+	}
 }
 
 // Flush passes on what was written.
@@ -65,7 +73,7 @@ func (w *reply) SetWriteDeadline(at time.Time) error {
 	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at)
 }
 
-// renew moves the deadline on, when it is worth a system call.
+// renew moves the deadline on: the next piece must go out within the time, and the whole keep the pace.
 func (w *reply) renew() {
 	if w.own {
 		return
@@ -74,11 +82,10 @@ func (w *reply) renew() {
 	if w.first.IsZero() {
 		w.first = now
 	}
-	until := w.first.Add(w.time + time.Duration(w.written/slowest)*time.Second)
-	if until.Sub(w.until) < time.Second {
-		return
+	until := now.Add(w.time)
+	if pace := w.first.Add(w.time + time.Duration(w.written/slowest)*time.Second); pace.Before(until) {
+		until = pace
 	}
-	w.until = until
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until) // not every ResponseWriter has one
 }
 

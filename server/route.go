@@ -38,7 +38,7 @@ type Route struct {
 type Limits struct {
 	HeaderTime time.Duration // for a request's header; 10 s
 	BodyTime   time.Duration // for a request's header and body; 60 s
-	ReplyTime  time.Duration // for a reply, counted from its first byte, and a second more for every 16 KiB; 60 s
+	ReplyTime  time.Duration // for every 64 KiB of a reply, and for all of it with a second more for every 16 KiB; 60 s
 	IdleTime   time.Duration // between requests of a connection; 120 s
 	MaxHeader  int           // bytes; 32 KiB
 	MaxBody    int64         // bytes; 1 MiB

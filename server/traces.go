@@ -85,9 +85,9 @@ func (t *Traces) wrap(next http.Handler) http.Handler {
 		if c := span.SpanContext(); c.HasTraceID() {
 			rec.trace = c.TraceID().String()
 		}
-		span.SetName(method(r) + " " + rec.route)
 		span.SetAttributes(attribute.String("http.route", rec.route), attribute.String("tandem.request_id", rec.id))
 	})
 	return otelhttp.NewHandler(inner, "request", otelhttp.WithTracerProvider(t.provider), otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return method(r) + " " + recordOf(r.Context()).route }),
 		otelhttp.WithFilter(func(r *http.Request) bool { return !probed(r.URL.Path) }))
 }
