@@ -23,7 +23,7 @@ func (s *Store) WebhookService(ctx context.Context, service string) (found tande
 		return tandem.Service{}, s.fail(op, missing("service", ""))
 	}
 	err = s.read(ctx, op, everyOrganization, func(tx bun.Conn) error {
-		services, err := scanServices(ctx, tx, "id = ? AND deleted_at IS NULL AND is_active = TRUE ORDER BY organization_id LIMIT 2", service)
+		services, err := scanServices(ctx, tx, s.dialect.Indexed("device_services_active"), "id = ? AND deleted_at IS NULL AND is_active = TRUE ORDER BY organization_id LIMIT 2", service)
 		switch {
 		case err != nil:
 			return err

@@ -99,7 +99,7 @@ func (s *Store) ServicesToPush(ctx context.Context, before time.Time, limit int)
 			p.Due = due.Time
 			found = append(found, p)
 			return err
-		}, `SELECT organization_id, service_id, MIN(due_at) AS due FROM device_pushes WHERE due_at < ?
+		}, `SELECT organization_id, service_id, MIN(due_at) AS due FROM device_pushes`+s.dialect.Indexed("device_pushes_due")+` WHERE due_at < ?
 			GROUP BY organization_id, service_id ORDER BY due, organization_id, service_id LIMIT ?`, at(before), limit)
 	})
 	return found, err

@@ -14,9 +14,14 @@ import (
 // DueServices gives active services with automatic sync, of any organization, whose NextSyncAt has come or was never set,
 // the longest due first.
 func (s *Store) DueServices(ctx context.Context, now time.Time, limit int) (found []tandem.Service, err error) {
+	const scheduled = "deleted_at IS NULL AND is_active = TRUE AND sync_enabled = TRUE AND "
+	index := s.dialect.Indexed("device_services_next_sync")
 	err = s.read(ctx, "look for due services", everyOrganization, func(tx bun.Conn) error {
-		found, err = scanServices(ctx, tx, `deleted_at IS NULL AND is_active = TRUE AND sync_enabled = TRUE AND (next_sync_at IS NULL OR next_sync_at <= ?)
-			ORDER BY next_sync_at NULLS FIRST, organization_id, id LIMIT ?`, at(now), limit)
+		if found, err = scanServices(ctx, tx, index, scheduled+"next_sync_at IS NULL ORDER BY organization_id, id LIMIT ?", limit); err != nil {
+			return err
+		}
+		due, err := scanServices(ctx, tx, index, scheduled+"next_sync_at <= ? ORDER BY next_sync_at, organization_id, id LIMIT ?", at(now), limit-len(found))
+		found = append(found, due...)
 		return err
 	})
 	return found, err
@@ -25,7 +30,7 @@ func (s *Store) DueServices(ctx context.Context, now time.Time, limit int) (foun
 // ActiveServices walks all active services by id, after one.
 func (s *Store) ActiveServices(ctx context.Context, after string, limit int) (found []tandem.Service, err error) {
 	err = s.read(ctx, "walk services", everyOrganization, func(tx bun.Conn) error {
-		found, err = scanServices(ctx, tx, "deleted_at IS NULL AND is_active = TRUE AND id > ? ORDER BY id, organization_id LIMIT ?", after, limit)
+		found, err = scanServices(ctx, tx, s.dialect.Indexed("device_services_active"), "deleted_at IS NULL AND is_active = TRUE AND id > ? ORDER BY id, organization_id LIMIT ?", after, limit)
 		return err
 	})
 	return found, err

@@ -148,14 +148,14 @@ func (s *Store) Service(ctx context.Context, org, idOrName string) (tandem.Servi
 
 func (s *Store) services(ctx context.Context, op, org, where string, args ...any) (found []tandem.Service, err error) {
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		found, err = scanServices(ctx, tx, "organization_id = ? AND "+where, append([]any{org}, args...)...)
+		found, err = scanServices(ctx, tx, "", "organization_id = ? AND "+where, append([]any{org}, args...)...)
 		return err
 	})
 	return found, err
 }
 
-// scanServices reads the services that a WHERE clause finds, of the organizations that it names.
-func scanServices(ctx context.Context, tx bun.Conn, where string, args ...any) (found []tandem.Service, err error) {
+// scanServices reads the services that a WHERE clause finds, of the organizations that it names; indexed is Dialect.Indexed.
+func scanServices(ctx context.Context, tx bun.Conn, indexed, where string, args ...any) (found []tandem.Service, err error) {
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		v := tandem.Service{}
 		var config, pin, reason, approved, lastRun word
@@ -176,6 +176,6 @@ func scanServices(ctx context.Context, tx bun.Conn, where string, args ...any) (
 		}
 		found = append(found, v)
 		return nil
-	}, "SELECT organization_id, "+serviceRead+" FROM device_services WHERE "+where, args...)
+	}, "SELECT organization_id, "+serviceRead+" FROM device_services"+indexed+" WHERE "+where, args...)
 	return found, err
 }

@@ -67,7 +67,8 @@ type node struct {
 }
 
 // big are the tables that RunQueries fills; the planner reads the small ones whole, as it should.
-var big = []string{"devices", "device_hardware_ids", "device_tags", "device_service_assignments", "golioth_sync_log_entries", "device_conflicts", "remote_devices", "sync_plan_changes"}
+var big = []string{"devices", "device_hardware_ids", "device_tags", "device_service_assignments", "golioth_sync_log_entries", "device_conflicts", "remote_devices", "sync_plan_changes",
+	"deliveries", "delivery_states", "delivery_keys", "device_observations"}
 
 // scans names the big tables, or their indexes, that a plan reads from end to end.
 func (n node) scans() (tables []string) {

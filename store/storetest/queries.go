@@ -84,6 +84,7 @@ type queried struct {
 	device  tandem.Device
 	run     tandem.Run
 	plan    tandem.Plan
+	channel tandem.Channel
 }
 
 // fillQueried makes an organization of thousands of devices.
@@ -133,6 +134,7 @@ func fillQueried(w *world) queried {
 	}
 	w.apply(c)
 	w.must(w.st.AppendPlan(w.ctx, w.org, f.plan.ID, rows))
+	fillServerQueried(w, &f)
 	return f
 }
 
@@ -191,4 +193,5 @@ func readEverything(w *world, f queried) {
 	check(w.st.Plans(w.ctx, w.org, service))
 	check(w.st.PlanRows(w.ctx, w.org, f.plan.ID, 200, 100))
 	check(w.st.PlanRowsOf(w.ctx, w.org, f.plan.ID, []string{id}, []string{"ext-5"}))
+	readServer(w, f)
 }
