@@ -124,6 +124,12 @@ func (a *API) readPublicURL() error {
 	return nil
 }
 
+// RouteName gives the pattern that a request matches, for logs and metrics.
+func (a *API) RouteName(r *http.Request) string {
+	_, pattern := a.mux.Handler(r)
+	return pattern
+}
+
 // Close ends all streams and what feeds them. Requests that are under way go on.
 func (a *API) Close() { a.hub.close() }
 

@@ -58,16 +58,24 @@ const shortTimeout = 2 * time.Minute
 func newEngine(db *Database, s *setup) (engine, error) {
 	if db.pool != nil {
 		return newClient(riverpgxv5.New(db.pool), s, `SELECT COALESCE(json_object_agg(k, n), '{}')::text FROM (SELECT kind || ' ' || state AS k, count(*) AS n
-			FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1) AS c`, pace{5 * time.Millisecond, 100 * time.Millisecond, db.PollOnly})
+			FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1) AS c`, paceOf(db))
 	}
 	return newClient(riversqlite.New(db.file), s, `SELECT COALESCE(json_group_object(k, n), '{}') FROM (SELECT kind || ' ' || state AS k, count(*) AS n
-		FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1)`, pace{5 * time.Millisecond, 100 * time.Millisecond, db.PollOnly})
+		FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1)`, paceOf(db))
 }
 
 // pace is how often jobs are looked for.
 type pace struct {
 	cooldown, poll time.Duration
 	pollOnly       bool
+}
+
+// paceOf has the engine look seldom where it is told of new jobs. What it is not told of are jobs that come back later.
+func paceOf(db *Database) pace {
+	if db.PollOnly {
+		return pace{5 * time.Millisecond, 100 * time.Millisecond, true}
+	}
+	return pace{5 * time.Millisecond, 500 * time.Millisecond, false}
 }
 
 // client is the job engine over one database.

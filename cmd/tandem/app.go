@@ -10,13 +10,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"tandem"
-	"tandem/budget"
 	"tandem/golioth"
 	"tandem/registry"
 	"tandem/secret"
@@ -78,10 +76,7 @@ type session struct {
 	actor    registry.Actor
 	// writeTimeout is when a write to a service is given up; 0 for the client's own.
 	writeTimeout time.Duration
-
-	mu      sync.Mutex
-	budgets map[string]*budget.Budget // by service
-	clients []*golioth.Client
+	clients      clients
 }
 
 // with opens the database for the time of fn.
@@ -112,21 +107,14 @@ func (a *app) withKeys(st *store.Store) (*session, error) {
 }
 
 func (a *app) newSession(st *store.Store, keys *secret.Keyring) *session {
-	s := &session{app: a, store: st, keys: keys, actor: a.actor(), budgets: map[string]*budget.Budget{}}
+	s := &session{app: a, store: st, keys: keys, actor: a.actor(), clients: clients{store: st, keys: keys}}
 	s.engine = &syncer.Engine{Store: st, Connect: s.connect, Clock: a.Clock, NewID: newID, Holder: holder(), Log: a.log}
 	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines}
 	return s
 }
 
 func (s *session) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.budgets {
-		b.Close()
-	}
-	for _, c := range s.clients {
-		c.Close()
-	}
+	s.clients.close()
 	return s.store.Close()
 }
 
@@ -178,46 +166,7 @@ func (s *session) connect(_ context.Context, service tandem.Service) (tandem.Rem
 }
 
 func (s *session) client(service tandem.Service) (*golioth.Client, error) {
-	if len(service.Credentials) == 0 {
-		return nil, tandem.Errorf(tandem.KeyLost, "connect", service.Name, "the service has no API key").
-			WithHint("give it one: tandem service update %s --org %s --api-key-file FILE", word(service.Name), word(service.OrganizationID))
-	}
-	key, err := s.keys.Unseal(service.Credentials, where(service.OrganizationID, service.ID))
-	if err != nil {
-		return nil, keyHint(err, &service)
-	}
-	client, err := golioth.New(golioth.Options{BaseURL: service.Config.BaseURL, Project: service.Config.Project,
-		Key: golioth.Secret(key.Reveal()), Budget: s.budget(&service), WriteTimeout: s.writeTimeout})
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients = append(s.clients, client)
-	return client, nil
-}
-
-// keyHint names the service that an unreadable key belongs to.
-func keyHint(err error, v *tandem.Service) error {
-	var e *tandem.Error
-	if !errors.As(err, &e) || e.Code != tandem.KeyLost {
-		return err
-	}
-	named := *e
-	return named.WithHint("put the key file back from a backup, or give the key again: tandem service update %s --org %s --api-key-file FILE",
-		word(v.Name), word(v.OrganizationID))
-}
-
-func (s *session) budget(service *tandem.Service) tandem.Budget {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, ok := s.budgets[service.ID]
-	if !ok {
-		b = budget.New(budget.Options{Store: s.store, OrganizationID: service.OrganizationID, ServiceID: service.ID, Holder: newID(),
-			RequestsPerMinute: service.Config.RequestsPerMinute, Concurrency: service.Config.Concurrency})
-		s.budgets[service.ID] = b
-	}
-	return b
+	return s.clients.of(&service, golioth.Options{WriteTimeout: s.writeTimeout})
 }
 
 // actor is the person at the command line, as far as the system knows.

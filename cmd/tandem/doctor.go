@@ -118,6 +118,13 @@ func (c *checkup) database(ctx context.Context, offline bool) (err error) {
 		return nil
 	}
 	c.ok("schema", "up to date")
+	if pending, err := c.jobsPending(ctx, s); err != nil {
+		c.problem("job engine", err)
+	} else if pending > 0 {
+		c.ok("job engine", "%s of its tables to be applied; `tandem serve` does that when it starts", count(pending, "step", "steps"))
+	} else {
+		c.ok("job engine", "its tables are up to date")
+	}
 	keys := c.keys()
 	if keys == nil {
 		return nil
@@ -128,9 +135,7 @@ func (c *checkup) database(ctx context.Context, offline bool) (err error) {
 		found++
 		return c.service(ctx, session, org, &v, offline)
 	})
-	for _, b := range session.budgets {
-		b.Close()
-	}
+	session.clients.close()
 	if err != nil {
 		c.problem("services", err)
 	} else if found == 0 {

@@ -15,15 +15,16 @@ import (
 
 // ServeCmd is `tandem serve`.
 type ServeCmd struct {
-	Listen         string   `default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Where to listen: HOST:PORT; port 0 takes a free one."`
-	PublicURL      string   `placeholder:"URL" help:"How people and Golioth reach this server, such as https://tandem.example.com."`
-	TrustedProxies []string `placeholder:"CIDR,…" help:"The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
-	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Serve HTTPS with this certificate chain (PEM); read again when it changes."`
-	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's private key (PEM)."`
-	TLSMin         string   `name:"tls-min" default:"1.3" enum:"1.2,1.3" help:"The oldest TLS version that is accepted: 1.3 or 1.2."`
-	MetricsListen  string   `placeholder:"ADDRESS" help:"Serve /metrics here instead of with everything else."`
-	LogFormat      string   `default:"text" enum:"text,json" help:"How logs are written to standard error: text or json."`
-	LogLevel       string   `default:"info" enum:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
+	Listen           string   `default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Where to listen: HOST:PORT; port 0 takes a free one."`
+	PublicURL        string   `placeholder:"URL" help:"How people and Golioth reach this server, such as https://tandem.example.com."`
+	TrustedProxies   []string `placeholder:"CIDR,…" help:"The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	TLSCert          string   `name:"tls-cert" placeholder:"FILE" help:"Serve HTTPS with this certificate chain (PEM); read again when it changes."`
+	TLSKey           string   `name:"tls-key" placeholder:"FILE" help:"The certificate's private key (PEM)."`
+	TLSMin           string   `name:"tls-min" default:"1.3" enum:"1.2,1.3" help:"The oldest TLS version that is accepted: 1.3 or 1.2."`
+	MetricsListen    string   `placeholder:"ADDRESS" help:"Serve /metrics here instead of with everything else."`
+	MetricsTokenFile string   `placeholder:"FILE" help:"The file with the bearer token that /metrics asks for."`
+	LogFormat        string   `default:"text" enum:"text,json" help:"How logs are written to standard error: text or json."`
+	LogLevel         string   `default:"info" enum:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 
 	AllowPrivateAddresses bool `help:"Let base URLs and outbound webhooks that come over the network name private, loopback and link-local addresses."`
 
@@ -37,6 +38,10 @@ type ServeCmd struct {
 	MailFrom         string `placeholder:"ADDRESS" help:"Who the mail is from."`
 	MailUser         string `placeholder:"NAME" help:"Who signs in there."`
 	MailPasswordFile string `placeholder:"FILE" help:"The file with that password."`
+
+	AddressRate float64 `default:"100" placeholder:"N" help:"Requests a second that one address may make; less than 0 for any number."`
+	TokenRate   float64 `default:"100" placeholder:"N" help:"Requests a second with one token."`
+	WebhookRate float64 `default:"20000" placeholder:"N" help:"Deliveries a second to one service."`
 
 	Runs    int `default:"8" help:"How many runs this process does at once."`
 	Workers int `default:"8" help:"How many other jobs."`
@@ -135,7 +140,7 @@ func (v *serving) base() string {
 	if v.cmd.TLSCert != "" {
 		scheme = "https"
 	}
-	return scheme + "://" + v.address
+	return scheme + "://" + v.server.Addresses()[0].String()
 }
 
 // systemActor is who does what nobody asked for.

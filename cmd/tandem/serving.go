@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +16,7 @@ import (
 	"tandem/outbound"
 	"tandem/registry"
 	"tandem/secret"
+	"tandem/server"
 	"tandem/store"
 	"tandem/web"
 	"tandem/webhook"
@@ -24,9 +25,10 @@ import (
 // serving is one server process: the shell that listens, and what works behind it.
 type serving struct {
 	*session
-	cmd      *ServeCmd
-	listener net.Listener
-	address  string
+	cmd     *ServeCmd
+	server  *server.Server
+	metrics *server.Metrics
+	traces  *server.Traces
 
 	policy   outbound.Policy
 	notifier *alert.Notifier
@@ -40,8 +42,11 @@ type serving struct {
 	jobs      *jobs.Jobs
 }
 
-// stopWithin is how long work that is under way may take when the server stops.
-const stopWithin = 45 * time.Second
+// How long stopping may take: requests, then the work behind them.
+const (
+	stopRequests = 20 * time.Second
+	stopWork     = 30 * time.Second
+)
 
 // openServing opens the database for a server: an empty one gets its tables.
 func (a *app) openServing(ctx context.Context) (*session, error) {
@@ -54,40 +59,47 @@ func (a *app) openServing(ctx context.Context) (*session, error) {
 
 // newServing wires the parts. What it opened is closed again when it fails.
 func newServing(ctx context.Context, c *ServeCmd, s *session) (v *serving, err error) {
-	v = &serving{session: s, cmd: c}
+	v = &serving{session: s, cmd: c, metrics: server.NewMetrics(version, s.Clock)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.stop())
 		}
 	}()
-	if v.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.Listen); err != nil {
-		return v, tandem.Errorf(tandem.Unavailable, "serve", c.Listen, "cannot listen there: %w", err).
-			WithHint("choose another address with --listen, for example 127.0.0.1:8081")
+	if v.traces, err = server.NewTraces(ctx, v.environment, version); err != nil {
+		return v, err
 	}
-	v.address = v.listener.Addr().String()
 	if v.database, err = v.openJobs(ctx); err != nil {
 		return v, err
 	}
-	if err := v.tell(); err != nil {
+	if err = v.tell(); err != nil {
 		return v, err
 	}
 	v.receive()
-	oidc, err := v.oidc()
-	if err != nil {
+	if err = v.answer(); err != nil {
 		return v, err
 	}
-	if v.api, err = api.New(api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: c.PublicURL, Version: version, OIDC: oidc}); err != nil {
+	if err = v.shell(ctx); err != nil {
 		return v, err
 	}
 	v.jobs, err = jobs.Start(ctx, jobs.Options{Database: v.database, Store: v.store, Engine: v.engine, Clock: v.Clock, NewID: newID, Log: v.log,
-		Holder: v.engine.Holder, Retention: c.retention(), Runs: c.Runs, Workers: c.Workers,
-		Deliveries: v.processor, Notifier: v.notifier})
+		Holder: v.engine.Holder, Retention: c.retention(), Runs: c.Runs, Workers: c.Workers, Deliveries: v.processor, Notifier: v.notifier,
+		Ended: v.metrics.RunEnded, Failed: v.metrics.JobFailed})
+	if err == nil {
+		v.measure()
+	}
 	return v, err
 }
 
-// tell sets up what goes out: alerts, letters, and which addresses may be called.
+// environment gives a variable's value, "" where it is not set.
+func (v *serving) environment(name string) string {
+	value, _ := v.LookupEnv(name)
+	return value
+}
+
+// tell sets up what goes out: to services, to people, and which addresses may be called.
 func (v *serving) tell() error {
 	v.policy = outbound.Policy{AllowPrivate: v.cmd.AllowPrivateAddresses}
+	v.clients.transport = v.carry
 	v.notifier = alert.New(alert.Options{Store: v.store, Clock: v.Clock, Open: v.openChannel, Policy: v.policy, PublicURL: v.cmd.PublicURL, Holder: v.engine.Holder})
 	password, err := optionalSecret(v.cmd.MailPasswordFile)
 	if err != nil {
@@ -101,13 +113,79 @@ func (v *serving) tell() error {
 	return nil
 }
 
-// oidc gives the identity provider's settings, nil where there is none.
-func (v *serving) oidc() (*api.OIDC, error) {
-	if v.cmd.OIDCIssuer == "" {
-		return nil, nil
+// carry gives what carries the requests to a service: to private addresses only where the command line named them.
+func (v *serving) carry(s *tandem.Service) http.RoundTripper {
+	policy := v.policy
+	policy.AllowPrivate = policy.AllowPrivate || s.Config.PrivateAddress
+	return metered{outbound.Transport(policy), v.metrics}
+}
+
+// receive sets the webhooks up.
+func (v *serving) receive() {
+	meter := deliveryMeter{v.metrics}
+	v.processor = webhook.NewProcessor(webhook.ProcessorOptions{Store: v.store, Clock: v.Clock, IDs: newID, Holder: v.engine.Holder, Log: v.log,
+		Meter: meter, Dead: jobs.DeadLetters(v.store, v.Clock, newID, v.log)})
+	v.hooks = webhook.NewHandler(webhook.Options{Store: v.store, Open: vault{v.keys}.webhookSecrets, Clock: v.Clock, IDs: newID, Log: v.log,
+		Meter: meter, Stored: v.processor.Poke})
+}
+
+// answer sets the API up.
+func (v *serving) answer() (err error) {
+	options := api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: v.cmd.PublicURL, Version: version}
+	if v.cmd.OIDCIssuer != "" {
+		secret, err := optionalSecret(v.cmd.OIDCClientSecretFile)
+		if err != nil {
+			return err
+		}
+		options.OIDC = &api.OIDC{Issuer: v.cmd.OIDCIssuer, ClientID: v.cmd.OIDCClientID, ClientSecret: secret.Reveal()}
 	}
-	secret, err := optionalSecret(v.cmd.OIDCClientSecretFile)
-	return &api.OIDC{Issuer: v.cmd.OIDCIssuer, ClientID: v.cmd.OIDCClientID, ClientSecret: secret.Reveal()}, err
+	v.api, err = api.New(options)
+	return err
+}
+
+// shell opens what listens.
+func (v *serving) shell(ctx context.Context) error {
+	proxies, err := prefixes(v.cmd.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	token, err := optionalSecret(v.cmd.MetricsTokenFile)
+	if err != nil {
+		return err
+	}
+	v.server, err = server.New(server.Options{Listen: []string{v.cmd.Listen}, CertFile: v.cmd.TLSCert, KeyFile: v.cmd.TLSKey, AllowTLS12: v.cmd.TLSMin == "1.2",
+		PublicURL: v.cmd.PublicURL, TrustedProxies: proxies, Health: v.health(), Metrics: v.metrics, MetricsListen: v.cmd.MetricsListen,
+		MetricsToken: server.Secret(token.Reveal()), Traces: v.traces, Stopping: v.api.Close, Grace: stopRequests, Log: v.log, Clock: v.Clock, NewID: newID,
+		Limits: server.Limits{AddressRate: v.cmd.AddressRate, TokenRate: v.cmd.TokenRate, WebhookRate: v.cmd.WebhookRate},
+		Routes: []server.Route{
+			{Pattern: "/api/", Handler: v.api, Kind: server.Program, MaxBody: maxUpload, Name: v.api.RouteName},
+			{Pattern: webhook.Pattern, Handler: v.hooks, Kind: server.Webhook},
+			{Pattern: "/", Handler: web.New(web.Options{Registry: v.registry, Log: v.log}), Kind: server.Page},
+		}})
+	if err != nil {
+		return err
+	}
+	return v.server.Listen(ctx)
+}
+
+// maxUpload bounds an API request's body, such as a file of devices; most operations take less.
+const maxUpload = 64 << 20
+
+// prefixes reads addresses and ranges of addresses.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	for _, text := range texts {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			found = append(found, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, &usageError{"--trusted-proxies: " + text + " is no address", "write addresses or ranges, such as 10.0.0.0/8,192.0.2.7"}
+		}
+		found = append(found, p)
+	}
+	return found, nil
 }
 
 // optionalSecret reads a file with a secret, where one is named.
@@ -134,44 +212,16 @@ func (v *serving) openJobs(ctx context.Context) (*jobs.Database, error) {
 	return db, nil
 }
 
-// receive sets the webhooks up.
-func (v *serving) receive() {
-	v.processor = webhook.NewProcessor(webhook.ProcessorOptions{Store: v.store, Clock: v.Clock, IDs: newID, Holder: v.engine.Holder, Log: v.log, Dead: jobs.DeadLetters(v.store, v.Clock, newID, v.log)})
-	v.hooks = webhook.NewHandler(webhook.Options{Store: v.store, Open: vault{v.keys}.webhookSecrets, Clock: v.Clock, IDs: newID, Log: v.log, Stored: v.processor.Poke})
-}
-
-// handler routes what the server answers.
-func (v *serving) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/api/", v.api)
-	mux.Handle(webhook.Pattern, v.hooks)
-	mux.Handle("/", web.New(web.Options{Registry: v.registry, Log: v.log}))
-	return mux
-}
-
 // run serves until ctx ends, then stops in order: no new requests, what was received is stored, runs stop at their
 // next batch.
 func (v *serving) run(ctx context.Context) error {
-	server := &http.Server{Handler: v.handler(), ReadHeaderTimeout: 10 * time.Second}
 	v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		err := server.Serve(v.listener)
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return err
-	})
+	group.Go(func() error { return v.server.Run(ctx) })
 	if v.mailing != nil {
 		group.Go(func() error { return v.mailing(ctx) })
 	}
-	<-ctx.Done()
-	v.log.Info("stopping: runs end at their next batch and go on in another process, or at the next start")
-	v.api.Close()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-	defer cancel()
-	err := server.Shutdown(last)
-	return errors.Join(err, group.Wait(), v.stop())
+	return errors.Join(group.Wait(), v.stop())
 }
 
 // stop lets go of what newServing made, in the order in which it is needed.
@@ -180,9 +230,9 @@ func (v *serving) stop() error {
 	if v.hooks != nil {
 		v.hooks.Close()
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWork)
+	defer cancel()
 	if v.jobs != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
-		defer cancel()
 		errs = append(errs, v.jobs.Stop(ctx))
 	}
 	if v.api != nil {
@@ -194,10 +244,8 @@ func (v *serving) stop() error {
 	if v.notifier != nil {
 		v.notifier.Close()
 	}
-	if v.listener != nil {
-		if err := v.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
+	if v.traces != nil {
+		errs = append(errs, v.traces.Close(ctx))
 	}
 	return errors.Join(errs...)
 }
