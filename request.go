@@ -72,6 +72,7 @@ type Settlement struct {
 	DeviceID string // with link: the device to link
 	By       string
 	DryRun   bool
+	Along    Along `json:"-"` // its audit is written with the run that the settling is
 }
 
 // Settled is what became of one conflict.

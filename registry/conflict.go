@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 
 	"tandem"
 )
@@ -28,8 +29,56 @@ func (r *Registry) SettleConflicts(ctx context.Context, actor Actor, org string,
 	if err := actor.may(org, SettleConflicts); err != nil {
 		return nil, err
 	}
-	s.By = actor.By()
+	s.By, s.Along = actor.By(), r.note(actor, org, "conflict.settle", settledThing(&s), nil, settling(&s))
 	return r.Engine.Settle(ctx, org, s)
+}
+
+// SettleConflictsLater leaves it to a background job to settle what may be very many; each becomes what SettleConflicts
+// would make of it, as runs tell.
+func (r *Registry) SettleConflictsLater(ctx context.Context, actor Actor, org string, s tandem.Settlement) error {
+	if err := actor.may(org, SettleConflicts); err != nil {
+		return err
+	}
+	if s.DryRun {
+		return invalid("settlement", "cannot be previewed later")
+	}
+	s.By = actor.By()
+	text, err := json.Marshal(s)
+	if err != nil {
+		return invalid("value", "cannot be written as JSON: %v", err)
+	}
+	along := r.note(actor, org, "conflict.settle", settledThing(&s), nil, settling(&s))
+	along.Jobs = []tandem.Job{{Kind: tandem.JobSettle, OrganizationID: org, Args: map[string]string{"settlement": string(text)}}}
+	return r.Store.Apply(ctx, org, &tandem.Changes{Along: along})
+}
+
+// settledThing is what the audit of a settlement is about: the one conflict, or the service.
+func settledThing(s *tandem.Settlement) thing {
+	if len(s.Filter.IDs) == 1 {
+		return thing{"conflict", s.Filter.IDs[0], ""}
+	}
+	return thing{"service", s.Filter.ServiceID, ""}
+}
+
+// settling is what the audit keeps of a settlement.
+func settling(s *tandem.Settlement) map[string]any {
+	said := map[string]any{"take": s.Take}
+	if s.Take == tandem.TakeValue {
+		said["value"] = s.Value
+	}
+	if s.DeviceID != "" {
+		said["device_id"] = s.DeviceID
+	}
+	if len(s.Filter.IDs) > 1 {
+		said["conflicts"] = s.Filter.IDs
+	}
+	if s.Filter.Field != "" {
+		said["field"] = s.Filter.Field
+	}
+	if s.Filter.Type != "" {
+		said["type"] = s.Filter.Type
+	}
+	return said
 }
 
 // CompareDevice puts a device's base, local and remote values side by side, for each service that it is on.

@@ -197,7 +197,8 @@ func (r *Registry) Link(ctx context.Context, actor Actor, org, serviceID, ref, e
 	if err := checkLine("external_device_id", externalID, 1, maxName); err != nil {
 		return d, tandem.Assignment{}, err
 	}
-	a, err := r.Engine.Link(ctx, org, serviceID, d.ID, externalID, actor.By())
+	along := r.note(actor, org, "device.link", deviceThing(&d), nil, map[string]any{"service_id": serviceID, "external_device_id": externalID})
+	a, err := r.Engine.Link(ctx, org, serviceID, d.ID, externalID, actor.By(), along)
 	return d, a, err
 }
 
@@ -210,7 +211,8 @@ func (r *Registry) Unlink(ctx context.Context, actor Actor, org, serviceID, ref 
 	if err != nil {
 		return d, err
 	}
-	return d, r.Engine.Unlink(ctx, org, serviceID, d.ID, actor.By())
+	along := r.note(actor, org, "device.unlink", deviceThing(&d), map[string]any{"service_id": serviceID}, nil)
+	return d, r.Engine.Unlink(ctx, org, serviceID, d.ID, actor.By(), along)
 }
 
 // wrongDevice says everything that is wrong with a device in one error.

@@ -206,6 +206,9 @@ var uses = map[string]use{
 		}
 		return err
 	}},
+	"SettleConflictsLater": {registry.SettleConflicts, false, func(w *world, a registry.Actor, org string, t things) error {
+		return w.SettleConflictsLater(w.ctx, a, org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{t.conflict}}, Take: tandem.TakeLocal})
+	}},
 	"Deliveries": {registry.ReadDeliveries, false, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.Deliveries(w.ctx, a, org, tandem.DeliveryFilter{}))
 	}},

@@ -226,6 +226,11 @@ func (r *Registry) RequestPasswordReset(ctx context.Context, email, address stri
 		return err
 	}
 	r.Throttle.fail(address, r.Clock())
+	whose := "reset of " + strings.ToLower(strings.TrimSpace(email)) // nobody's mailbox is filled
+	if r.Throttle.allow(whose, r.Clock()) != nil {
+		return nil
+	}
+	r.Throttle.failAfter(freeResets, whose, r.Clock())
 	u, err := r.knock(ctx, email)
 	known := err == nil && u.DisabledAt == nil
 	if err != nil && !tandem.Is(err, tandem.NotFound) {

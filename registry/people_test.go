@@ -301,6 +301,16 @@ func TestPasswordsAreReset(t *testing.T) {
 	w.must(second(w.SignIn(w.ctx, "person@example.com", other, "")))
 
 	w.must(w.RequestPasswordReset(w.ctx, "person@example.com", ""))
+	last := w.posted()[0].Secret
+	for range 10 {
+		w.must(w.RequestPasswordReset(w.ctx, "person@example.com", ""))
+	}
+	if n := len(w.posted()); n != 1 {
+		t.Errorf("ten more requests posted %d letters", n)
+	}
+	w.wants(second(w.ResetPassword(w.ctx, last, good)), tandem.NotFound) // the newest link counts
+	w.advance(time.Hour)
+	w.must(w.RequestPasswordReset(w.ctx, "person@example.com", ""))
 	w.advance(registry.ResetLife)
 	w.wants(second(w.ResetPassword(w.ctx, w.posted()[0].Secret, good)), tandem.NotFound)
 

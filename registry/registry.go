@@ -50,11 +50,11 @@ type ServerStore interface {
 
 // Engine is what the registry needs of the sync engine.
 type Engine interface {
-	Link(ctx context.Context, org, serviceID, deviceID, externalID, by string) (tandem.Assignment, error)
-	Unlink(ctx context.Context, org, serviceID, deviceID, by string) error
-	ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string) (tandem.Run, error)
+	Link(ctx context.Context, org, serviceID, deviceID, externalID, by string, along ...tandem.Along) (tandem.Assignment, error)
+	Unlink(ctx context.Context, org, serviceID, deviceID, by string, along ...tandem.Along) error
+	ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string, along ...tandem.Along) (tandem.Run, error)
 	IgnoreRemote(ctx context.Context, org, serviceID string, externalIDs []string, ignore bool, along ...tandem.Along) error
-	ConfirmProject(ctx context.Context, org, serviceID, by string) (detached int, err error)
+	ConfirmProject(ctx context.Context, org, serviceID, by string, along ...tandem.Along) (detached int, err error)
 	Preview(ctx context.Context, org string, req tandem.RunRequest, save bool, each func(tandem.Change) error, report tandem.Report) (tandem.Preview, error)
 	PreviewRevert(ctx context.Context, org, runID string, each func(tandem.Change) error) (tandem.Preview, error)
 	// PreviewSettings plans a run over the whole service as if it had other settings; nothing is stored (S28).

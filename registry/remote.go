@@ -19,7 +19,8 @@ func (r *Registry) ImportRemote(ctx context.Context, actor Actor, org, serviceID
 	if err := actor.may(org, CreateDevices); err != nil {
 		return tandem.Run{}, err
 	}
-	return r.Engine.ImportRemote(ctx, org, serviceID, externalIDs, actor.By())
+	along := r.note(actor, org, "remote.import", thing{"service", serviceID, ""}, nil, map[string]any{"external_ids": externalIDs})
+	return r.Engine.ImportRemote(ctx, org, serviceID, externalIDs, actor.By(), along)
 }
 
 // IgnoreRemote hides remote devices from the list of those not linked, or shows them again.
@@ -37,5 +38,5 @@ func (r *Registry) ConfirmProject(ctx context.Context, actor Actor, org, id stri
 	if err := actor.may(org, ManageServices); err != nil {
 		return 0, err
 	}
-	return r.Engine.ConfirmProject(ctx, org, id, actor.By())
+	return r.Engine.ConfirmProject(ctx, org, id, actor.By(), r.note(actor, org, "service.confirm_project", thing{"service", id, ""}, nil, nil))
 }

@@ -29,6 +29,7 @@ type attempts struct {
 const (
 	freeAddress = 20 // failures that cost nothing: people share addresses
 	freeAccount = 5
+	freeResets  = 3
 	firstWait   = time.Second
 	longestWait = 15 * time.Minute
 	forgotten   = time.Hour
@@ -69,7 +70,10 @@ func (t *Throttle) allow(address string, now time.Time) error {
 }
 
 // fail counts a failure of an address.
-func (t *Throttle) fail(address string, now time.Time) {
+func (t *Throttle) fail(address string, now time.Time) { t.failAfter(freeAddress, address, now) }
+
+// failAfter counts something of which so many are free.
+func (t *Throttle) failAfter(free int, address string, now time.Time) {
 	if t == nil || address == "" {
 		return
 	}
@@ -86,7 +90,7 @@ func (t *Throttle) fail(address string, now time.Time) {
 		a.count = 0
 	}
 	a.count, a.last = a.count+1, now
-	a.until = now.Add(waiting(a.count, freeAddress))
+	a.until = now.Add(waiting(a.count, free))
 	for t.order.Len() > t.most {
 		oldest := t.order.Back()
 		delete(t.rows, t.order.Remove(oldest).(*attempts).address)

@@ -11,13 +11,13 @@ import (
 // ConfirmProject lets a service be pinned to the project that is behind its address now, by a person's
 // word (S21): every assignment is detached first, each with an entry, and the next run matches anew.
 // It waits for a run that is under way. The devices here stay as they are.
-func (e *Engine) ConfirmProject(ctx context.Context, org, serviceID, by string) (detached int, err error) {
+func (e *Engine) ConfirmProject(ctx context.Context, org, serviceID, by string, along ...tandem.Along) (detached int, err error) {
 	service, err := e.Store.Service(ctx, org, serviceID)
 	if err != nil {
 		return 0, err
 	}
 	r := e.prepare(org, service, tandem.RunRequest{ServiceID: service.ID, Operation: tandem.OpBidirectional, Trigger: tandem.ByHand, CreatedBy: by}, nil)
-	if err := r.queue(ctx); err != nil {
+	if err := r.queue(ctx, along...); err != nil {
 		return 0, err
 	}
 	held, err := r.takeLease(ctx)

@@ -445,7 +445,7 @@ func (r *run) putLast(ctx context.Context, mark *tandem.ServiceMark, next *tande
 		c.Along = ended(&record)
 	}
 	if next != nil {
-		c.PutRuns, c.Jobs = append(c.PutRuns, next.PutRuns...), append(c.Jobs, next.Jobs...)
+		c.PutRuns, c.Jobs, c.Audit = append(c.PutRuns, next.PutRuns...), append(c.Jobs, next.Jobs...), append(c.Audit, next.Audit...)
 	}
 	if mark != nil {
 		c.PutServices = []tandem.ServiceMark{*mark}

@@ -53,11 +53,23 @@ func (e *Engine) session(ctx context.Context, org, serviceID string, req tandem.
 	return r, err
 }
 
-// open stores the session's row, so that its entries have a run to belong to.
-func (r *run) open(ctx context.Context) error {
+// open stores the session's row, so that its entries have a run to belong to, with the audit of who asked for it.
+func (r *run) open(ctx context.Context, along ...tandem.Along) error {
 	until := r.now().Add(time.Hour)
 	r.details.WaitingUntil = &until
-	return r.putRecord(ctx, nil)
+	return r.putLast(ctx, nil, r.askedBy(along))
+}
+
+// askedBy gives the audit of who asked for the run, with its id.
+func (r *run) askedBy(along []tandem.Along) *tandem.Changes {
+	c := &tandem.Changes{}
+	for i := range along {
+		for _, e := range along[i].Audit {
+			e.RunID = r.record.ID
+			c.Audit = append(c.Audit, e)
+		}
+	}
+	return c
 }
 
 // done ends a session and gives its run.
@@ -83,7 +95,7 @@ func (r *run) end(ctx context.Context, err error) (tandem.Run, error) {
 
 // Link links a device to a remote device by a person's word; it also revives an unlinked assignment.
 // The two are merged at the next sync, as S4 says.
-func (e *Engine) Link(ctx context.Context, org, serviceID, deviceID, externalID, by string) (tandem.Assignment, error) {
+func (e *Engine) Link(ctx context.Context, org, serviceID, deviceID, externalID, by string, along ...tandem.Along) (tandem.Assignment, error) {
 	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{CreatedBy: by, DeviceIDs: []string{deviceID}}, true)
 	if err != nil {
 		return tandem.Assignment{}, err
@@ -103,7 +115,7 @@ func (e *Engine) Link(ctx context.Context, org, serviceID, deviceID, externalID,
 	if err != nil {
 		return tandem.Assignment{}, err
 	}
-	if err := r.open(ctx); err != nil {
+	if err := r.open(ctx, along...); err != nil {
 		return tandem.Assignment{}, err
 	}
 	a, p, err := r.linkPiece(ctx, d, &rd, on)
@@ -178,7 +190,7 @@ func (r *run) linkPiece(ctx context.Context, d tandem.Device, rd *tandem.RemoteD
 }
 
 // Unlink keeps the assignment but stops syncing it, until a person links it again.
-func (e *Engine) Unlink(ctx context.Context, org, serviceID, deviceID, by string) error {
+func (e *Engine) Unlink(ctx context.Context, org, serviceID, deviceID, by string, along ...tandem.Along) error {
 	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{CreatedBy: by, DeviceIDs: []string{deviceID}}, false)
 	if err != nil {
 		return err
@@ -198,7 +210,7 @@ func (e *Engine) Unlink(ctx context.Context, org, serviceID, deviceID, by string
 	if err != nil {
 		return err
 	}
-	if err := r.open(ctx); err != nil {
+	if err := r.open(ctx, along...); err != nil {
 		return err
 	}
 	p := r.unlinkPiece(&l, "by hand", open)
@@ -228,14 +240,14 @@ func (r *run) unlinkPiece(l *tandem.Linked, why string, open []tandem.Conflict) 
 
 // ImportRemote creates local devices for remote ones that are not linked, whatever the filters say.
 // Those with an ambiguous match are left out and named: they are settled as conflicts.
-func (e *Engine) ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string) (tandem.Run, error) {
+func (e *Engine) ImportRemote(ctx context.Context, org, serviceID string, externalIDs []string, by string, along ...tandem.Along) (tandem.Run, error) {
 	r, err := e.session(ctx, org, serviceID, tandem.RunRequest{Operation: tandem.OpImport, CreateMissing: tandem.MissingLocal, CreatedBy: by}, true)
 	if err != nil {
 		return tandem.Run{}, err
 	}
 	r.service.Config.Filters = tandem.Filters{}
 	r.details.Scope = externalIDs
-	if err := r.open(ctx); err != nil {
+	if err := r.open(ctx, along...); err != nil {
 		return r.record, err
 	}
 	var fresh []reading

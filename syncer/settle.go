@@ -35,6 +35,7 @@ func (e *Engine) Settle(ctx context.Context, org string, s tandem.Settlement) ([
 	var out []tandem.Settled
 	for _, id := range order {
 		done, err := e.settleOn(ctx, org, id, byService[id], s)
+		s.Along = tandem.Along{}
 		out = append(out, done...)
 		if err != nil {
 			return out, err
@@ -66,7 +67,7 @@ func (e *Engine) settleOn(ctx context.Context, org, service string, rows []tande
 		return nil, err
 	}
 	if !s.DryRun {
-		if err := r.open(ctx); err != nil {
+		if err := r.open(ctx, s.Along); err != nil {
 			return nil, err
 		}
 	}

@@ -128,11 +128,11 @@ func (e *Engine) writeTimeout() time.Duration {
 	return DefaultWriteTimeout
 }
 
-// queue stores the run as waiting for its turn.
-func (r *run) queue(ctx context.Context) error {
+// queue stores the run as waiting for its turn, with the audit of who asked for it.
+func (r *run) queue(ctx context.Context, along ...tandem.Along) error {
 	until := r.now().Add(3 * r.e.queueBeat())
 	r.details.WaitingUntil, r.details.Offered = &until, false
-	return r.putRecord(ctx, nil)
+	return r.putLast(ctx, nil, r.askedBy(along))
 }
 
 // takeLease waits for the service's lease and begins the run with it. The context ends with the lease.
