@@ -15,6 +15,8 @@ const (
 	mostWaiting    = 64 << 20 // bytes of bodies in it
 	mostBatch      = 8 << 20  // bytes of bodies in one transaction
 	storeTimeout   = 10 * time.Second
+	gatherFor      = 8 * time.Millisecond // when busy, so that few transactions carry many deliveries
+	busyFrom       = 8                    // deliveries in the last transaction
 )
 
 // waiting is a request that waits for its commit.
@@ -84,14 +86,22 @@ func (c *committer) close() {
 	c.done.Wait()
 }
 
-// write commits one batch after another.
+// write commits one batch after another. Who comes alone is stored at once; when many come, they go together.
 func (c *committer) write() {
 	defer c.done.Done()
+	gather := time.NewTimer(0)
+	defer gather.Stop()
+	last, began := 0, time.Time{}
 	for {
+		if wait := gatherFor - time.Since(began); last >= busyFrom && wait > 0 && c.depth() < c.batch {
+			gather.Reset(wait)
+			<-gather.C
+		}
 		batch := c.take()
 		if batch == nil {
 			return
 		}
+		last, began = len(batch), time.Now()
 		c.commit(batch)
 		c.stored()
 	}

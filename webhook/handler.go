@@ -52,7 +52,7 @@ type Options struct {
 	MaxBody int64        // bytes; 0 for DefaultMaxBody
 	Waiting int          // requests that may wait for their commit; 0 for DefaultWaiting
 	Batch   int          // deliveries in one transaction; 0 for DefaultBatch
-	Writers int          // transactions at once; 0 for 2
+	Writers int          // transactions at once; 0 for one, which is the fastest while the processor is the limit
 }
 
 // Handler receives deliveries: POST /webhooks/golioth/{service_id}. It is closed when the server has ended its requests.
@@ -86,7 +86,7 @@ func NewHandler(o Options) *Handler {
 		o.Batch = DefaultBatch
 	}
 	if o.Writers <= 0 {
-		o.Writers = 2
+		o.Writers = 1
 	}
 	return &Handler{o: o, services: newServices(o.Store, o.Open, o.Clock), large: make(chan struct{}, mostLarge),
 		commits: newCommitter(o.Store, o.Waiting, o.Batch, o.Writers, o.Stored), samples: newSampler(&o)}

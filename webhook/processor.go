@@ -15,6 +15,8 @@ const (
 	DefaultClaim = 500 // deliveries at once
 	claimLife    = 30 * time.Second
 	pollEvery    = time.Second
+	gatherTime   = 50 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
+	manyFrom     = 16                    // deliveries in the last batch
 	sweepEvery   = 10 * time.Second
 	mostAttempts = 8
 	firstRetry   = time.Second
@@ -76,6 +78,8 @@ func (p *Processor) Poke() {
 func (p *Processor) Run(ctx context.Context) error {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
+	gather := time.NewTimer(0)
+	defer gather.Stop()
 	swept, failing := p.o.Clock(), false
 	for ctx.Err() == nil {
 		n, err := p.Process(ctx)
@@ -96,6 +100,14 @@ func (p *Processor) Run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-poll.C:
+			}
+			continue
+		}
+		if n >= manyFrom {
+			gather.Reset(gatherTime)
+			select {
+			case <-ctx.Done():
+			case <-gather.C:
 			}
 			continue
 		}
