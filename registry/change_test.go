@@ -342,3 +342,44 @@ func TestAlertsAreLookedAfter(t *testing.T) {
 	w.wants(second(w.CreateChannel(w.ctx, root, th.org, registry.NewChannel{Name: "ops", Type: tandem.EmailChannel})), tandem.Exists)
 	w.wants(second(w.CreateChannel(w.ctx, root, th.org, registry.NewChannel{Name: "", Type: "pigeon", Throttle: -1, MinSeverity: "loud", Kinds: []tandem.AlertKind{"x"}})), tandem.Invalid)
 }
+
+// TestS37RunsSayWhoAskedForThem: what the engine does by a person's word has that person's entry, with the run.
+func TestS37RunsSayWhoAskedForThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.simulate(3)
+	org := w.organization("Acme")
+	s := w.service(org, "prod", nil)
+	a := w.person(org, "owner@example.com", tandem.Owner)
+	there, err := w.sim.Devices("demo")
+	w.must(err)
+	d := w.device(org, "mine")
+	w.must(third(w.Link(w.ctx, a, org, s.ID, d.ID, there[0].ID)))
+	w.must(second(w.ImportRemote(w.ctx, a, org, s.ID, []string{there[1].ID})))
+	if run, err := w.engine().Run(w.ctx, org, tandem.RunRequest{ServiceID: s.ID}, nil); err != nil || run.Summary.Conflicts == 0 {
+		t.Fatalf("the run is %+v, %v", run, err)
+	}
+	conflicts, _, err := w.Conflicts(w.ctx, a, org, tandem.ConflictFilter{})
+	w.must(err)
+	settled, err := w.SettleConflicts(w.ctx, a, org, tandem.Settlement{Filter: tandem.ConflictFilter{IDs: []string{conflicts[0].ID}}, Take: tandem.TakeRemote})
+	if err != nil || settled[0].Error != nil || settled[0].Conflict.Status != tandem.ConflictResolved {
+		t.Fatalf("settling gave %+v, %v", settled, err)
+	}
+	w.must(second(w.SettleConflicts(w.ctx, a, org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: s.ID}, Take: tandem.TakeRemote, DryRun: true})))
+	w.must(second(w.Unlink(w.ctx, a, org, s.ID, d.ID)))
+	w.must(second(w.ConfirmProject(w.ctx, a, org, s.ID)))
+	w.must(w.SettleConflictsLater(w.ctx, a, org, tandem.Settlement{Filter: tandem.ConflictFilter{ServiceID: s.ID, Field: "name"}, Take: tandem.TakeLocal}))
+	for _, action := range []string{"device.link", "remote.import", "conflict.settle", "device.unlink", "service.confirm_project"} {
+		got := w.audited(org, action)
+		if action == "conflict.settle" && len(got) == 2 {
+			got = got[1:] // the later one has no run yet
+		}
+		if len(got) != 1 || got[0].RunID == "" || got[0].ActorID != a.ID || got[0].RequestID != "request-1" {
+			t.Errorf("%s has the entries %+v", action, got)
+			continue
+		}
+		if run, err := w.Run(w.ctx, a, org, got[0].RunID); err != nil || run.CreatedBy != a.Name {
+			t.Errorf("%s names the run %+v, %v", action, run, err)
+		}
+	}
+}
