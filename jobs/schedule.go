@@ -48,7 +48,7 @@ func (j *Jobs) scheduleService(ctx context.Context, w *job) error {
 			return err
 		}
 		if asked {
-			next = wait(now, recheck, "its settings wait for a person's approval")
+			next = waits(now, "its settings wait for a person's approval")
 		}
 	}
 	if next.start {
@@ -77,8 +77,9 @@ type decision struct {
 	why   string // not started
 }
 
-func wait(now time.Time, d time.Duration, why string) decision {
-	return decision{at: now.Add(d), why: why}
+// waits is for a service that waits for a person.
+func waits(now time.Time, why string) decision {
+	return decision{at: now.Add(recheck), why: why}
 }
 
 // decide goes by the service alone. Chance is from 0 to 1: it spreads services that were set up together over a tenth
@@ -86,11 +87,11 @@ func wait(now time.Time, d time.Duration, why string) decision {
 func decide(s *tandem.Service, now time.Time, chance float64) decision {
 	switch {
 	case s.State == tandem.ServiceRejected:
-		return wait(now, recheck, "the service refused the key (S31)")
+		return waits(now, "the service refused the key (S31)")
 	case s.State == tandem.ServiceLocked:
-		return wait(now, recheck, "the stored key cannot be opened")
+		return waits(now, "the stored key cannot be opened")
 	case s.State == tandem.ServiceDegraded && s.RetryAt == nil:
-		return wait(now, recheck, "a person has to decide: "+s.StateReason)
+		return waits(now, "a person has to decide: "+s.StateReason)
 	case s.State == tandem.ServiceDegraded && s.RetryAt.After(now):
 		return decision{at: *s.RetryAt, why: "the service is degraded: " + s.StateReason}
 	}
@@ -112,9 +113,9 @@ func (j *Jobs) asked(ctx context.Context, s *tandem.Service) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	print := syncer.Fingerprint(&s.Config)
+	shown := syncer.Fingerprint(&s.Config)
 	for _, p := range plans {
-		if p.Reason == tandem.PlanApproval && p.ConfigPrint == print {
+		if p.Reason == tandem.PlanApproval && p.ConfigPrint == shown {
 			return true, nil
 		}
 	}
