@@ -18,6 +18,13 @@ type desk struct {
 
 // at finds the place where the commands are done, for the time of fn.
 func (a *app) at(ctx context.Context, fn func(s *desk) error) error {
+	if a.flags.Server != "" {
+		s, err := a.dial()
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	}
 	return a.with(ctx, func(s *session) error { return fn(a.onDatabase(s)) })
 }
 

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,6 +65,7 @@ type CLI struct {
 
 // Globals are the flags that every command takes.
 type Globals struct {
+	Place
 	DatabaseURL string `placeholder:"URL" default:"sqlite:tandem.db" help:"The database: sqlite:FILE or postgres://…"`
 	KeyFile     string `placeholder:"FILE" help:"The file of keys that encrypt API keys (tandem.key beside the SQLite database, or in the working folder)."`
 	JSON        bool   `help:"Write JSON to standard output, and nothing else."`
@@ -136,7 +138,7 @@ func (m *Main) Run(ctx context.Context) (code int) {
 	ctx, stop := m.signals(ctx)
 	defer stop()
 	a := newApp(m, &cli.Globals)
-	if err := blank(parsed); err != nil {
+	if err := errors.Join(blank(parsed), a.refuseServer(parsed.Command())); err != nil {
 		return a.exit(err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))

@@ -46,7 +46,7 @@ func (c *TokenCreateCmd) Run(ctx context.Context, a *app) error {
 		if a.out.json {
 			return a.out.value(struct {
 				tandem.Token
-				Secret string `json:"secret"`
+				Secret string `json:"token"`
 			}{t, secret})
 		}
 		a.out.printf("made the token %s, %s of %s, %s; its secret, shown this once:\n\n    %s\n\n", a.out.bold(clean(t.Name)), t.Role, org.Slug, tokenEnd(&t), secret)

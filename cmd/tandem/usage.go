@@ -64,7 +64,7 @@ func (m *Main) wantsJSON(args []string) bool {
 }
 
 // narrowing are the flags that say what a command is about: an empty one must not make it about everything.
-var narrowing = []string{"org", "service", "devices", "device", "plan", "field", "type", "api-key-file", "database-url", "key-file"}
+var narrowing = []string{"org", "service", "devices", "device", "plan", "field", "type", "api-key-file", "database-url", "key-file", "server", "token-file", "token"}
 
 // blank refuses an argument or a narrowing flag that is there and says nothing, as `--devices "$UNSET"` is.
 func blank(parsed *kong.Context) error {

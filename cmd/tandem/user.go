@@ -352,6 +352,5 @@ func (s *desk) onlyHere(what, instead string) error {
 	if s.here != nil {
 		return nil
 	}
-	return &usageError{what + " on the database only, not through a server", instead}
+	return &usageError{what + " on the database only, not at a server", instead}
 }
-
