@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,7 +30,13 @@ import (
 	"tandem/webhook"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("rapid.checks", "25"); err != nil { // each goes through HTTP and a database
+		panic(err)
+	}
+	os.Exit(pgtest.Main(m))
+}
 
 type plain string
 
