@@ -269,6 +269,37 @@ func TestDeadLettersAreTold(t *testing.T) {
 	})
 }
 
+// TestAnotherRoleServes: the role that serves need not own the tables, neither the store's nor the job engine's.
+func TestAnotherRoleServes(t *testing.T) {
+	t.Parallel()
+	at := postgrestest.URL(t)
+	w := newWorld(t, place{postgres: true, at: at}) // the owner migrates
+	admin, err := pgx.Connect(w.ctx, pgtest.AdminURL(t, at))
+	w.must(err)
+	defer func() { w.must(admin.Close(context.Background())) }()
+	u, err := url.Parse(at)
+	w.must(err)
+	role := "serving_" + strings.TrimPrefix(u.Path, "/")
+	_, err = admin.Exec(w.ctx, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'; GRANT tandem_app TO "+role)
+	w.must(err)
+	defer func() {
+		_, err := admin.Exec(context.Background(), "DROP ROLE "+role)
+		w.must(err)
+	}()
+	u.User = url.UserPassword(role, "secret")
+	w.place.at = u.String()
+	w.remote("gate")
+	p := w.process("one", nil)
+	w.eventually("the device is here", func() bool { _, ok := w.named("gate"); return ok })
+	w.eventually("the run has ended", func() bool { n, all := w.ended(); return n == 1 && all })
+	_, err = p.Depth(w.ctx)
+	w.must(err)
+	w.must(p.close())
+	if failed, given := p.Failures(); len(failed)+len(given) != 0 {
+		t.Errorf("failed %v, given up %v", failed, given)
+	}
+}
+
 // TestDatabaseAway: while the database is away the process says that it is not ready, and goes on when it is back.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()

@@ -252,7 +252,9 @@ func workUntilKilled() error {
 	_, err := run(ctx, place{postgres: os.Getenv(killPostgres) != "", at: os.Getenv(killPlace)}, os.Getenv(killURL), "brief and doomed", clock, func(o *Options) {
 		o.Report = func(p tandem.Progress) {
 			if p.Done > 0 {
-				fmt.Fprintln(os.Stdout, "at it")
+				if _, err := fmt.Fprintln(os.Stdout, "at it"); err != nil {
+					panic(err)
+				}
 			}
 		}
 	})
