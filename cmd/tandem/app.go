@@ -109,7 +109,7 @@ func (a *app) withKeys(st *store.Store) (*session, error) {
 func (a *app) newSession(st *store.Store, keys *secret.Keyring) *session {
 	s := &session{app: a, store: st, keys: keys, actor: a.actor(), clients: clients{store: st, keys: keys}}
 	s.engine = &syncer.Engine{Store: st, Connect: s.connect, Clock: a.Clock, NewID: newID, Holder: holder(), Log: a.log}
-	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines}
+	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines, Remote: s.project}
 	return s
 }
 
@@ -167,6 +167,15 @@ func (s *session) connect(_ context.Context, service tandem.Service) (tandem.Rem
 
 func (s *session) client(service tandem.Service) (*golioth.Client, error) {
 	return s.clients.of(&service, golioth.Options{WriteTimeout: s.writeTimeout})
+}
+
+// project asks a service's project who it is.
+func (s *session) project(ctx context.Context, service tandem.Service) (tandem.RemoteProject, error) {
+	client, err := s.client(service)
+	if err != nil {
+		return tandem.RemoteProject{}, err
+	}
+	return client.Project(ctx)
 }
 
 // actor is the person at the command line, as far as the system knows.
