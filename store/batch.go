@@ -30,13 +30,13 @@ func (b *batch) first() string { return b.entries[0].ID }
 // batches sorts entries by run, each run's by id.
 func batches(entries []tandem.Entry) []batch {
 	var found []batch
-	at := map[string]int{}
+	at := make(map[string]int, 1)
 	for i := range entries {
 		e := &entries[i]
 		k, ok := at[e.RunID]
 		if !ok {
 			k = len(found)
-			at[e.RunID], found = k, append(found, batch{run: e.RunID, entries: make([]*tandem.Entry, 0, len(entries)-i)})
+			at[e.RunID], found = k, append(found, batch{run: e.RunID})
 		}
 		found[k].entries = append(found[k].entries, e)
 	}

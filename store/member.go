@@ -20,8 +20,10 @@ func writeMember(b *bulk, org, user string, m *tandem.Membership) {
 	b.instant(m.UpdatedAt)
 }
 
-// fromMembers joins an organization's people.
-const fromMembers = "memberships AS m JOIN users AS u ON u.id = m.user_id"
+// fromMembers goes from an organization's memberships to the people, so that those of all organizations are not read.
+func (s *Store) fromMembers() string {
+	return "memberships AS m" + s.dialect.Follow("users", "u", "TRUE", "id", "m.user_id")
+}
 
 // Members lists an organization's people, by email, and counts all matches.
 func (s *Store) Members(ctx context.Context, org string, q tandem.MemberFilter) (found []tandem.Member, total int, err error) {
@@ -30,10 +32,10 @@ func (s *Store) Members(ctx context.Context, org string, q tandem.MemberFilter) 
 	f.equal("m.role", string(q.Role))
 	f.contains(q.Search, "u.search_text")
 	err = s.read(ctx, "list members", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, fromMembers); err != nil {
+		if total, err = f.count(ctx, tx, s.fromMembers()); err != nil {
 			return err
 		}
-		text, args := f.page(userRead+", m.role", fromMembers, "u.email_folded, u.id", q.Page)
+		text, args := f.page(userRead+", m.role", s.fromMembers(), "u.email_folded, u.id", q.Page)
 		found, err = scanMembers(ctx, tx, text, args...)
 		return err
 	})
@@ -47,7 +49,7 @@ func (s *Store) Member(ctx context.Context, org, idOrEmail string) (member tande
 		return member, s.fail(op, err)
 	}
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		found, err := scanMembers(ctx, tx, "SELECT "+userRead+", m.role FROM "+fromMembers+
+		found, err := scanMembers(ctx, tx, "SELECT "+userRead+", m.role FROM "+s.fromMembers()+
 			" WHERE m.organization_id = ? AND (u.id = ? OR u.email_folded = ?) ORDER BY u.id <> ? LIMIT 1", org, idOrEmail, fold(idOrEmail), idOrEmail)
 		if err == nil && len(found) == 0 {
 			err = missing("member", idOrEmail)

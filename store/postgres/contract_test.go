@@ -68,6 +68,7 @@ type node struct {
 
 // big are the tables that RunQueries fills; the planner reads the small ones whole, as it should.
 var big = []string{"devices", "device_hardware_ids", "device_tags", "device_service_assignments", "golioth_sync_log_entries", "device_conflicts", "remote_devices", "sync_plan_changes",
+	"users", "memberships", "sessions", "one_time_links", "api_tokens", "audit_log", "audit_seals", "audit_unsealed",
 	"deliveries", "delivery_states", "delivery_keys", "device_observations"}
 
 // scans names the big tables, or their indexes, that a plan reads from end to end.
@@ -157,6 +158,37 @@ func TestRowLevelSecurityIsASecondWall(t *testing.T) {
 				}
 			}
 		})
+	})
+	t.Run("people are seen where they are members, what they hold by nobody", func(t *testing.T) {
+		for query, want := range map[string]string{
+			"SELECT count(*)::text FROM users":           "1",
+			"SELECT count(*)::text FROM sessions":        "0",
+			"SELECT count(*)::text FROM one_time_links":  "0",
+			"UPDATE users SET name = 'x' RETURNING name": "",
+		} {
+			as(t, mine, func() {
+				if got := strings.Join(column(t, conn, query), " "); got != want {
+					t.Errorf("%s gives %q to an organization, want %q", query, got, want)
+				}
+			})
+		}
+		for query, want := range map[string]string{
+			"SELECT count(*)::text FROM users":          "2",
+			"SELECT count(*)::text FROM sessions":       "2",
+			"SELECT count(*)::text FROM one_time_links": "2",
+			"SELECT count(*)::text FROM api_tokens":     "2", // by its hash
+			"DELETE FROM api_tokens RETURNING id":       "",
+			"SELECT count(*)::text FROM invitations":    "0",
+			"SELECT count(*)::text FROM audit_log":      "0",
+			"SELECT count(*)::text FROM audit_seals":    "0",
+			"SELECT count(*)::text FROM devices":        "0",
+		} {
+			as(t, "*", func() {
+				if got := strings.Join(column(t, conn, query), " "); got != want {
+					t.Errorf("%s gives %q to the calls about people, want %q", query, got, want)
+				}
+			})
+		}
 	})
 	t.Run("another organization's rows are not changed without a WHERE", func(t *testing.T) {
 		as(t, mine, func() {

@@ -23,6 +23,8 @@ func fillPeople(w *world, f filled) (p peopleFilled) {
 	p.user, p.invitation = w.user(tandem.Owner), w.newInvitation()
 	p.token = w.newToken(p.user.ID)
 	w.apply(tandem.Changes{PutInvitations: []tandem.Invitation{p.invitation}, PutTokens: []tandem.Token{p.token}})
+	w.must(w.st.PutSession(w.ctx, tandem.Session{ID: "session-" + w.org, UserID: p.user.ID, ExpiresAt: w.now}))
+	w.must(w.st.CreateLink(w.ctx, w.newLink(tandem.ResetLink, func(l *tandem.OneTimeLink) { l.UserID = p.user.ID })))
 	p.answer = w.newAnswer()
 	_, _, err := w.st.BeginAnswer(w.ctx, w.org, p.answer, w.now)
 	w.must(err)

@@ -134,6 +134,7 @@ func fillQueried(w *world) queried {
 	}
 	w.apply(c)
 	w.must(w.st.AppendPlan(w.ctx, w.org, f.plan.ID, rows))
+	fillQueriedPeople(w)
 	fillServerQueried(w, &f)
 	return f
 }
@@ -193,5 +194,6 @@ func readEverything(w *world, f queried) {
 	check(w.st.Plans(w.ctx, w.org, service))
 	check(w.st.PlanRows(w.ctx, w.org, f.plan.ID, 200, 100))
 	check(w.st.PlanRowsOf(w.ctx, w.org, f.plan.ID, []string{id}, []string{"ext-5"}))
+	readPeople(w, f)
 	readServer(w, f)
 }
