@@ -34,6 +34,7 @@ type Changes struct {
 
 	PutMembers     []Membership // by user
 	DropMembers    []string     // user ids; their tokens of the organization are revoked
+	KeepOwner      bool         // Invalid when no owner who can sign in would be left
 	PutInvitations []Invitation // by id
 	PutTokens      []Token      // by id
 

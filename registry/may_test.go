@@ -16,9 +16,6 @@ import (
 
 	"tandem"
 	"tandem/registry"
-	"tandem/store"
-	"tandem/store/postgres/postgrestest"
-	"tandem/store/sqlite/sqlitetest"
 )
 
 // things are one organization with one of everything in it.
@@ -431,7 +428,7 @@ func TestRolesAreAsTheDesignSays(t *testing.T) {
 // on both databases: what is refused is refused before anything is looked up.
 func TestEveryUseCaseAsksWhoCalls(t *testing.T) {
 	t.Parallel()
-	for database, open := range map[string]func(testing.TB) *store.Store{"sqlite": sqlitetest.Open, "postgres": postgrestest.Open} {
+	for database, open := range databases {
 		t.Run(database, func(t *testing.T) {
 			t.Parallel()
 			st := open(t)

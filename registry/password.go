@@ -142,7 +142,9 @@ func parsePHC(text string) (phc, error) {
 }
 
 // nobody is hashed against where there is no person or no password, so that this takes as long.
-func nobody() phc { return phc{cost: hashing, salt: make([]byte, saltSize), key: make([]byte, keySize)} }
+func nobody() phc {
+	return phc{cost: hashing, salt: make([]byte, saltSize), key: make([]byte, keySize)}
+}
 
 // checkPassword compares a password with a stored hash; "" fits nothing, and takes as long.
 func checkPassword(ctx context.Context, stored, password string) (bool, error) {

@@ -486,3 +486,26 @@ func TestIdentityProviders(t *testing.T) {
 	w.must(second(w.DisableUser(w.ctx, root, org, a.ID, true)))
 	w.wants(second(w.SignInExternal(w.ctx, who, "")), tandem.Forbidden)
 }
+
+// TestTwoOwnersWhoTakeEachOthersRole: one of them stays.
+func TestTwoOwnersWhoTakeEachOthersRole(t *testing.T) {
+	t.Parallel()
+	for database, open := range databases {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, open(t))
+			for round := range 5 {
+				org := w.organization(fmt.Sprint("Acme ", round))
+				a := w.person(org, fmt.Sprint("a", round, "@example.com"), tandem.Owner)
+				b := w.person(org, fmt.Sprint("b", round, "@example.com"), tandem.Owner)
+				var both sync.WaitGroup
+				both.Go(func() { _, _ = w.ChangeRole(w.ctx, a, org, b.ID, tandem.Viewer) })
+				both.Go(func() { _, _ = w.RemoveUser(w.ctx, b, org, a.ID) })
+				both.Wait()
+				if owners, _, err := w.store.Members(w.ctx, org, tandem.MemberFilter{Role: tandem.Owner}); err != nil || len(owners) != 1 {
+					t.Errorf("owners left: %v, %v", owners, err)
+				}
+			}
+		})
+	}
+}

@@ -75,7 +75,7 @@ func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string)
 		return m, err
 	}
 	along := r.note(actor, org, "member.remove", userThing(&m.User), map[string]any{"role": m.Role}, nil)
-	return m, r.Store.Apply(ctx, org, &tandem.Changes{DropMembers: []string{m.ID}, Along: along})
+	return m, r.Store.Apply(ctx, org, &tandem.Changes{DropMembers: []string{m.ID}, KeepOwner: m.Role == tandem.Owner, Along: along})
 }
 
 // DisableUser keeps a person from signing in anywhere, or lets them again. Who does so manages all organizations that
@@ -173,6 +173,7 @@ func (r *Registry) putMember(ctx context.Context, actor Actor, org, action, user
 	}
 	return r.Store.Apply(ctx, org, &tandem.Changes{
 		PutMembers: []tandem.Membership{{OrganizationID: org, UserID: user, Role: role, CreatedAt: now, UpdatedAt: now}},
+		KeepOwner:  was == tandem.Owner,
 		Along:      r.note(actor, org, action, thing{"user", user, email}, before, map[string]any{"role": role})})
 }
 

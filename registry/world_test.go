@@ -18,6 +18,7 @@ import (
 	"tandem/secret"
 	"tandem/store"
 	"tandem/store/pgtest"
+	"tandem/store/postgres/postgrestest"
 	"tandem/store/sqlite/sqlitetest"
 	"tandem/syncer"
 )
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 	registry.Hurry()
 	os.Exit(pgtest.Main(m))
 }
+
+// databases are the two that what matters most is tried on.
+var databases = map[string]func(testing.TB) *store.Store{"sqlite": sqlitetest.Open, "postgres": postgrestest.Open}
 
 // good is a password that no policy minds.
 const good = "velvet otter climbs 7 stairs"

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/uptrace/bun"
 
@@ -10,6 +11,30 @@ import (
 
 // members gives people their roles, and takes them away with the tokens of those who leave.
 func (a *apply) members(ctx context.Context) error {
+	if !a.KeepOwner {
+		return a.putMembers(ctx)
+	}
+	const owners = `SELECT m.user_id FROM memberships AS m JOIN users AS u ON u.id = m.user_id
+		WHERE m.organization_id = ? AND m.role = 'owner' AND u.disabled_at IS NULL ORDER BY m.user_id`
+	lock := a.dialect.Lock()
+	if lock != "" {
+		lock += " OF m"
+	}
+	// Two who take each other's role at once do so one after the other.
+	if err := query(ctx, a.tx, func(*sql.Rows) error { return nil }, owners+lock, a.org); err != nil {
+		return err
+	}
+	if err := a.putMembers(ctx); err != nil {
+		return err
+	}
+	left := 0
+	if err := query(ctx, a.tx, func(*sql.Rows) error { left++; return nil }, owners, a.org); err != nil || left > 0 {
+		return err
+	}
+	return tandem.Errorf(tandem.Invalid, "", a.org, "this is the organization's last owner").WithHint("make somebody else an owner first")
+}
+
+func (a *apply) putMembers(ctx context.Context) error {
 	rows := lastOf(a.PutMembers, func(m *tandem.Membership) string { return m.UserID })
 	if err := a.insert(ctx, a.tx, "memberships", memberWritten, " ON CONFLICT (organization_id, user_id) DO UPDATE SET "+assign("role", "updated_at"),
 		len(rows), func(b *bulk, i int) { writeMember(b, a.org, rows[i].UserID, rows[i]) }); err != nil {
