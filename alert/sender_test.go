@@ -342,7 +342,7 @@ func TestASignedWebhookVerifies(t *testing.T) {
 		len(many.Data.By) != 1 || many.Data.By[0].Count != 30 {
 		t.Errorf("many: %+v", many)
 	}
-	if told(3).id != told(3).id || told(3).id == told(4).id {
+	if first, second := told(3), told(3); first.id != second.id || first.id == told(4).id {
 		t.Error("the same is told under another id, or something else under the same")
 	}
 }

@@ -174,23 +174,23 @@ func TestAChainIsSealedVerifiedAndExported(t *testing.T) {
 		if result, found := db.verify(t, nil); len(found) > 0 || result.Sealed != 0 {
 			t.Errorf("an empty chain: %+v", result)
 		}
-		db.write(t, 700) // more than a batch
-		db.seal(t, 700)
+		db.write(t, 510) // more than a batch
+		db.seal(t, 510)
 		db.write(t, 5)
 		result, found := db.verify(t, nil)
-		if len(found) > 0 || result.Sealed != 700 || result.Head.Seq != 700 || result.Unsealed != 5 {
+		if len(found) > 0 || result.Sealed != 510 || result.Head.Seq != 510 || result.Unsealed != 5 {
 			t.Errorf("%v, %+v", found, result)
 		}
 		var out bytes.Buffer
 		head, err := audit.Export(ctx, db, db.org, &out)
-		if err != nil || head.Seq != 700 {
+		if err != nil || head.Seq != 510 {
 			t.Fatalf("export: %+v %v", head, err)
 		}
-		if lines := strings.Count(out.String(), "\n"); lines != 702 {
+		if lines := strings.Count(out.String(), "\n"); lines != 512 {
 			t.Errorf("%d lines", lines)
 		}
 		exported, err := audit.VerifyExport(bytes.NewReader(out.Bytes()))
-		if err != nil || !exported.OK() || exported.Sealed != 700 || exported.Unsealed != 5 {
+		if err != nil || !exported.OK() || exported.Sealed != 510 || exported.Unsealed != 5 {
 			t.Errorf("the export: %v %+v", err, exported)
 		}
 		db.seal(t, 5)
@@ -198,7 +198,7 @@ func TestAChainIsSealedVerifiedAndExported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if result, found := db.verify(t, &kept); len(found) > 0 || !result.Compared || result.Head.Seq != 705 {
+		if result, found := db.verify(t, &kept); len(found) > 0 || !result.Compared || result.Head.Seq != 515 {
 			t.Errorf("against the head of before: %v, %+v", found, result)
 		}
 		if orgs, err := db.OrganizationsToSeal(ctx); err != nil || len(orgs) != 0 {
@@ -364,7 +364,7 @@ func TestTheRecordOfARunIsHeldAgainstTheAudit(t *testing.T) {
 
 func TestSealersAtTheSameTimeMakeOneChain(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
-		const writers, each = 4, 30
+		const writers, each = 3, 10
 		var group sync.WaitGroup
 		for range writers {
 			group.Go(func() {

@@ -171,8 +171,8 @@ func (v *verification) compareEnd() {
 
 // holdAgainst checks that the entries of a run are those that were committed with the audit's.
 func (v *verification) holdAgainst(ctx context.Context, e *tandem.SealedEntry) error {
-	var told Batch
-	if json.Unmarshal(e.After, &told) != nil || told.First == "" || told.Last == "" {
+	told, ok := batchOf(e)
+	if !ok {
 		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "the entry %s does not say which entries of run %s it is about", e.ID, e.RunID)
 		return nil
 	}
@@ -192,6 +192,12 @@ func (v *verification) holdAgainst(ctx context.Context, e *tandem.SealedEntry) e
 	}
 	v.result.Batches++
 	return nil
+}
+
+// batchOf reads what an entry tells of.
+func batchOf(e *tandem.SealedEntry) (told Batch, ok bool) {
+	err := json.Unmarshal(e.After, &told)
+	return told, err == nil && told.First != "" && told.Last != ""
 }
 
 // explain enters the runs that are gone and that retention does not answer for; its word may still be unsealed.

@@ -156,7 +156,7 @@ func resolver(t *testing.T, addr netip.Addr) *net.Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() { _ = server.Close() })
 	go func() {
 		buf := make([]byte, 1500)
 		for {

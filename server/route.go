@@ -103,7 +103,7 @@ func (s *Server) handler() (http.Handler, error) {
 	if !root {
 		mux.Handle("/", s.routed(Route{Pattern: "/", Handler: http.HandlerFunc(nothingHere)}, compress))
 	}
-	var h http.Handler = s.protected(mux)
+	h := s.protected(mux)
 	if s.o.Traces != nil {
 		h = s.o.Traces.wrap(h)
 	}

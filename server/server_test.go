@@ -473,7 +473,7 @@ func TestRequestsUnderWayEndBeforeTheServerDoes(t *testing.T) {
 	})
 	replied := make(chan string, 1)
 	go func() {
-		response, err := r.client.Get(r.url + "/api/") //nolint:noctx // of this test alone
+		response, err := r.client.Get(r.url + "/api/")
 		if err != nil {
 			replied <- err.Error()
 			return
