@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -26,7 +27,8 @@ type Route struct {
 	Pattern string // of http.ServeMux
 	Handler http.Handler
 	Kind    Kind
-	MaxBody int64 // bytes; 0 for the default of Limits
+	// MaxBody is in bytes; 0 is the default of Limits, except for deliveries: their handler bounds and counts them itself.
+	MaxBody int64
 	// BodyTime is for reading the body, where it may take longer than Limits say; 0 for those.
 	BodyTime time.Duration
 	// Name gives the pattern inside the handler that a request matches, for logs and metrics; "" or nil for Pattern.
@@ -113,6 +115,9 @@ func (s *Server) handler() (http.Handler, error) {
 // routed gives a route its limits.
 func (s *Server) routed(route Route, compress func(http.Handler) http.HandlerFunc) http.Handler {
 	limit := route.MaxBody
+	if route.Kind == Webhook {
+		orElse(&limit, math.MaxInt64)
+	}
 	orElse(&limit, s.o.Limits.MaxBody)
 	packed := compress(route.Handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -406,7 +406,11 @@ func TestLargeHeadersAndBodiesAreRefused(t *testing.T) {
 		ok(w, r)
 	}, func(o *Options) {
 		o.Limits.MaxHeader, o.Limits.MaxBody = 8<<10, 100
-		o.Routes = append(o.Routes, Route{Pattern: "POST /api/import", Handler: http.HandlerFunc(ok), MaxBody: 1000, BodyTime: time.Minute})
+		o.Routes = append(o.Routes, Route{Pattern: "POST /api/import", Handler: http.HandlerFunc(ok), MaxBody: 1000, BodyTime: time.Minute},
+			Route{Pattern: "POST /webhooks/{service_id}", Kind: Webhook, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				_, _ = fmt.Fprint(w, len(body), err)
+			})})
 	})
 	if response, _ := r.get(t, "/api/", "X-Large", strings.Repeat("a", 20<<10)); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a large header: %d", response.StatusCode)
@@ -417,6 +421,9 @@ func TestLargeHeadersAndBodiesAreRefused(t *testing.T) {
 	}
 	if response, _ := r.send(t, http.MethodPost, "/api/", io.MultiReader(strings.NewReader(body))); response.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a large body of unknown length: %d", response.StatusCode)
+	}
+	if _, text := r.send(t, http.MethodPost, "/webhooks/s1", strings.NewReader(body)); text != "200 <nil>" {
+		t.Errorf("a delivery, which its handler bounds: %s", text)
 	}
 	if response, _ := r.send(t, http.MethodPost, "/api/import", strings.NewReader(body)); response.StatusCode != http.StatusOK {
 		t.Errorf("where more is allowed: %d", response.StatusCode)
