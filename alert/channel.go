@@ -82,7 +82,7 @@ func parse[T any](config json.RawMessage) (T, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil || d.More() {
 		return v, invalid("the configuration is not what this type of channel has").
-			WithHint("see docs for its members; passwords, signing secrets and Slack addresses are given as the secret")
+			WithHint("docs/alerts.md has its members; passwords, signing secrets and Slack addresses are given as the secret")
 	}
 	return v, nil
 }
