@@ -330,25 +330,29 @@ func TestTheRecordOfARunIsHeldAgainstTheAudit(t *testing.T) {
 		_, changed := run()
 		gone, _ := run()
 		pruned, _ := run()
+		partly, some := run()
 		fine, _ := run()
-		if n, err := audit.Seal(ctx, db, db.org, now); err != nil || n < 4 {
+		if n, err := audit.Seal(ctx, db, db.org, now); err != nil || n < 5 {
 			t.Fatalf("sealed %d: %v", n, err)
 		}
-		if result, found := db.verify(t, nil); len(found) > 0 || result.Batches != 4 {
+		if result, found := db.verify(t, nil); len(found) > 0 || result.Batches != 5 {
 			t.Fatalf("%v %+v", found, result)
 		}
 		db.do(t, "UPDATE golioth_sync_log_entries SET device_name = 'valve' WHERE id = '"+changed[1]+"'")
 		for _, id := range []string{gone, pruned} {
 			db.do(t, "DELETE FROM golioth_sync_log_entries WHERE run_id = '"+id+"'")
 		}
-		// Retention's own word, first unsealed and then sealed, explains the one and not the other.
-		if err := db.Apply(ctx, db.org, &tandem.Changes{Along: tandem.Along{Audit: []tandem.AuditEntry{{ID: newID(), OrganizationID: db.org, At: now,
-			ActorKind: tandem.SystemActor, Actor: "system", Action: "run.pruned", ThingType: "run", ThingID: pruned, RunID: pruned}}}}); err != nil {
-			t.Fatal(err)
+		db.do(t, "DELETE FROM golioth_sync_log_entries WHERE id = '"+some[0]+"'") // retention works in steps
+		// Retention's own word, first unsealed and then sealed, explains what it is about and no other.
+		for _, id := range []string{pruned, partly} {
+			if err := db.Apply(ctx, db.org, &tandem.Changes{Along: tandem.Along{Audit: []tandem.AuditEntry{{ID: newID(), OrganizationID: db.org, At: now,
+				ActorKind: tandem.SystemActor, Actor: "retention", Action: "run.pruned", ThingType: "run", ThingID: id, RunID: id}}}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for range 2 {
 			result, found := db.verify(t, nil)
-			if len(found) != 2 || result.Batches != 2 || result.Pruned != 1 {
+			if len(found) != 2 || result.Batches != 2 || result.Pruned != 2 {
 				t.Fatalf("%v %+v", found, result)
 			}
 			text := fmt.Sprint(result.Problems)

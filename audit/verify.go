@@ -47,7 +47,7 @@ type verification struct {
 	result Result
 	head   *Head
 	walk   walk
-	// absent are the batches whose run has no entries any more, by run: retention's own entry comes after them.
+	// absent are the batches of which entries are gone, by run: retention's own entry comes after them.
 	absent map[string][]Problem
 }
 
@@ -181,11 +181,11 @@ func (v *verification) holdAgainst(ctx context.Context, e *tandem.SealedEntry) e
 		return err
 	}
 	switch {
-	case n == 0 && told.Entries > 0:
+	case n < told.Entries: // retention removes a run in steps
 		v.absent[e.RunID] = append(v.absent[e.RunID], Problem{Kind: RunDiffer, Seq: e.Seal.Seq, EntryID: e.ID,
-			Message: fmt.Sprintf("the %d entries of run %s that the audit tells of are gone, and retention did not remove them", told.Entries, e.RunID)})
+			Message: fmt.Sprintf("of the %d entries of run %s that the audit tells of %d are gone, and retention did not remove them", told.Entries, e.RunID, told.Entries-n)})
 		return nil
-	case n != told.Entries:
+	case n > told.Entries:
 		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "run %s has %d entries where the audit tells of %d", e.RunID, n, told.Entries)
 	case digest != told.Digest:
 		v.result.add(RunDiffer, e.Seal.Seq, e.ID, "entries of run %s are not what they were when they were written", e.RunID)
