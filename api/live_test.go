@@ -78,8 +78,6 @@ func TestLiveTellsOfChanges(t *testing.T) {
 			t.Errorf("the event is %s", data)
 		}
 		// The foreign stream hears of its own, first of all.
-		name := "theirs"
-		_ = name
 		w.as(w.otherToken).post("/api/v1/devices", `{"name":"two"}`).is(201)
 		if data := foreign.until("data: "); strings.Contains(data, d.ID) {
 			t.Errorf("another organization hears of %s", data)
@@ -117,7 +115,7 @@ func TestLiveGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestLiveEndsWithTheServer(t *testing.T) {
-	inBoth(t, func(w *world) {
+	inOne(t, func(w *world) {
 		f := w.open(w.token, "", "")
 		f.until("id: ")
 		w.api.Close()
@@ -129,9 +127,9 @@ func TestLiveEndsWithTheServer(t *testing.T) {
 }
 
 func TestLiveRefusesWhatItDoesNotKnow(t *testing.T) {
-	inBoth(t, func(w *world) {
+	inOne(t, func(w *world) {
 		w.as(w.token).get("/api/v1/live?kinds=devices,nothing").problem(422, tandem.Invalid)
-		w.as(w.token).get("/api/v1/live?organization=" + w.other.ID).problem(404, tandem.NotFound)
+		w.as(w.token).get("/api/v1/live?organization="+w.other.ID).problem(404, tandem.NotFound)
 		w.as("").get("/api/v1/live").problem(401, tandem.Unauthorized)
 	})
 }

@@ -140,6 +140,7 @@ func (a *API) begin(ctx context.Context, who registry.SignedIn) error {
 	if err := a.sessions.RenewToken(ctx); err != nil {
 		return err
 	}
+	a.sessions.SetDeadline(ctx, a.options.Clock().Add(a.options.Lifetime))
 	epoch := strconv.FormatInt(who.User.Epoch, 10)
 	if who.NeedsCode {
 		a.sessions.Put(ctx, pendingUserValue, who.User.ID)
@@ -178,5 +179,10 @@ func (a *API) endOthers(ctx context.Context) error {
 		return err
 	}
 	a.forgetUser(actor.UserID)
-	return a.sessions.RenewToken(ctx)
+	until := a.sessions.Deadline(ctx) // a new id makes no session last longer
+	if err := a.sessions.RenewToken(ctx); err != nil {
+		return err
+	}
+	a.sessions.SetDeadline(ctx, until)
+	return nil
 }

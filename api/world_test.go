@@ -50,19 +50,20 @@ type world struct {
 	runs     sync.WaitGroup
 	letters  chan registry.Letter
 
-	org, other         tandem.Organization
-	service            tandem.Service
-	owner              tandem.User
-	token, otherToken  string
-	otherDevice        tandem.Device
-	otherService       tandem.Service
-	otherUser          tandem.User
-	otherTokenID       string
-	logged             *logs
-	hold               atomic.Bool // queued runs wait
-	released           chan struct{}
-	options            func(*api.Options)
-	lastRun, lastEntry string
+	org, other        tandem.Organization
+	service           tandem.Service
+	owner             tandem.User
+	token, otherToken string
+	otherDevice       tandem.Device
+	otherService      tandem.Service
+	otherUser         tandem.User
+	otherTokenID      string
+	logged            *logs
+	hold              atomic.Bool // queued runs wait
+	released          chan struct{}
+	options           func(*api.Options)
+	lastRun           string
+	empty             bool
 }
 
 // logs keeps what the server writes.
@@ -166,9 +167,27 @@ func inBoth(t *testing.T, test func(w *world)) {
 	})
 }
 
+// inOne runs a test over SQLite alone, where the database makes no difference.
+func inOne(t *testing.T, test func(w *world)) {
+	t.Parallel()
+	test(newWorld(t, sqlitetest.Open(t), nil))
+}
+
 func newWorld(t *testing.T, st *store.Store, options func(*api.Options)) *world {
 	t.Helper()
-	w := &world{t: t, store: st, options: options, logged: &logs{}, released: make(chan struct{}), letters: make(chan registry.Letter, 10)}
+	return begin(t, &world{store: st, options: options})
+}
+
+// newEmptyWorld has nobody in it.
+func newEmptyWorld(t *testing.T) *world {
+	t.Helper()
+	return begin(t, &world{store: sqlitetest.Open(t), empty: true})
+}
+
+func begin(t *testing.T, w *world) *world {
+	t.Helper()
+	st := w.store
+	w.t, w.logged, w.released, w.letters = t, &logs{}, make(chan struct{}), make(chan registry.Letter, 10)
 	var err error
 	w.sim, err = simulator.New(simulator.Options{Seed: 7, Clock: w.now, Founded: w.now().Add(-time.Hour), Projects: []simulator.Project{
 		{ID: "demo", Keys: []string{projectKey}, Devices: 20}, {ID: "foreign", Keys: []string{projectKey}, Devices: 1}}})
@@ -196,7 +215,9 @@ func newWorld(t *testing.T, st *store.Store, options func(*api.Options)) *world 
 		},
 		Post: func(l registry.Letter) { w.letters <- l }}
 	w.serve(log)
-	w.people()
+	if !w.empty {
+		w.people()
+	}
 	t.Cleanup(func() {
 		if w.hold.Load() {
 			close(w.released)
