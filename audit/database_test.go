@@ -303,30 +303,66 @@ func TestWhatRetentionRemovesLeavesACheckpoint(t *testing.T) {
 	})
 }
 
+// runs adds a service, and gives what adds runs of it with three entries each.
+func (db *database) runs(t *testing.T, now time.Time) func() (run string, entries []string) {
+	t.Helper()
+	service := tandem.Service{ID: newID(), OrganizationID: db.org, Name: "prod", ServiceType: "golioth", Config: tandem.DefaultServiceConfig(),
+		State: tandem.ServiceOK, CreatedAt: now, UpdatedAt: now}
+	if err := db.CreateService(ctx, db.org, service); err != nil {
+		t.Fatal(err)
+	}
+	return func() (string, []string) {
+		r := tandem.Run{ID: newID(), OrganizationID: db.org, ServiceID: service.ID, Operation: tandem.OpImport, Trigger: tandem.ByHand,
+			Status: tandem.RunCompleted, CreatedAt: now}
+		var ids []string
+		changes := tandem.Changes{PutRuns: []tandem.Run{r}}
+		for i := range 3 {
+			ids = append(ids, newID())
+			changes.Entries = append(changes.Entries, tandem.Entry{ID: ids[i], OrganizationID: db.org, RunID: r.ID, ServiceID: service.ID,
+				Change: tandem.Change{Side: tandem.LocalSide, Action: tandem.ActUpdate, DeviceID: newID(), DeviceName: "pump", Path: "name",
+					Before: json.RawMessage(`"a"`), After: json.RawMessage(`"b"`)},
+				Outcome: tandem.OutcomeDone, CreatedAt: now})
+		}
+		if err := db.Apply(ctx, db.org, &changes); err != nil {
+			t.Fatal(err)
+		}
+		return r.ID, ids
+	}
+}
+
+func TestRetentionIsNoTampering(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		now := time.Now().UTC()
+		run := db.runs(t, now)
+		run()
+		run()
+		if _, err := audit.Seal(ctx, db, db.org, now); err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		for {
+			removed, err := db.Prune(ctx, tandem.Retention{Runs: time.Minute}, now.Add(time.Hour), 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result, found := db.verify(t, nil); len(found) > 0 || result.Batches+result.Pruned != 2 {
+				t.Fatalf("after %d steps: %v %+v", steps, result.Problems, result)
+			}
+			if removed["entries"]+removed["runs"] == 0 {
+				break
+			}
+			steps++
+		}
+		if result, _ := db.verify(t, nil); steps < 3 || result.Pruned != 2 {
+			t.Errorf("%d steps, %+v", steps, result)
+		}
+	})
+}
+
 func TestTheRecordOfARunIsHeldAgainstTheAudit(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		now := time.Now().UTC()
-		service := tandem.Service{ID: newID(), OrganizationID: db.org, Name: "prod", ServiceType: "golioth", Config: tandem.DefaultServiceConfig(),
-			State: tandem.ServiceOK, CreatedAt: now, UpdatedAt: now}
-		if err := db.CreateService(ctx, db.org, service); err != nil {
-			t.Fatal(err)
-		}
-		run := func() (string, []string) {
-			r := tandem.Run{ID: newID(), OrganizationID: db.org, ServiceID: service.ID, Operation: tandem.OpImport, Trigger: tandem.ByHand,
-				Status: tandem.RunCompleted, CreatedAt: now}
-			var ids []string
-			changes := tandem.Changes{PutRuns: []tandem.Run{r}}
-			for i := range 3 {
-				ids = append(ids, newID())
-				changes.Entries = append(changes.Entries, tandem.Entry{ID: ids[i], OrganizationID: db.org, RunID: r.ID, ServiceID: service.ID,
-					Change:  tandem.Change{Side: tandem.LocalSide, Action: tandem.ActUpdate, DeviceID: newID(), DeviceName: "pump", Path: "name", Before: json.RawMessage(`"a"`), After: json.RawMessage(`"b"`)},
-					Outcome: tandem.OutcomeDone, CreatedAt: now})
-			}
-			if err := db.Apply(ctx, db.org, &changes); err != nil {
-				t.Fatal(err)
-			}
-			return r.ID, ids
-		}
+		run := db.runs(t, now)
 		_, changed := run()
 		gone, _ := run()
 		pruned, _ := run()
