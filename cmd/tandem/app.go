@@ -169,8 +169,15 @@ func (s *session) client(service tandem.Service) (*golioth.Client, error) {
 	return s.clients.of(&service, golioth.Options{WriteTimeout: s.writeTimeout})
 }
 
-// project asks a service's project who it is.
+// project asks a service's project who it is. One that is only about to be added has no budget yet.
 func (s *session) project(ctx context.Context, service tandem.Service) (tandem.RemoteProject, error) {
+	if service.CreatedAt.IsZero() {
+		key, err := s.keys.Unseal(service.Credentials, where(service.OrganizationID, service.ID))
+		if err != nil {
+			return tandem.RemoteProject{}, err
+		}
+		return askProject(ctx, &service.Config, key)
+	}
 	client, err := s.client(service)
 	if err != nil {
 		return tandem.RemoteProject{}, err

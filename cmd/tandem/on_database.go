@@ -59,7 +59,7 @@ func (s onDatabase) AddService(ctx context.Context, org string, add newService) 
 	return s.registry.AddService(ctx, s.actor, org, registry.NewService{Name: add.Name, ServiceType: add.Type, Config: add.Config,
 		Key: func(org, id string) ([]byte, error) {
 			if add.Check {
-				if err := askProject(ctx, &add.Config, add.Key); err != nil {
+				if _, err := askProject(ctx, &add.Config, add.Key); err != nil {
 					return nil, err
 				}
 			}
@@ -68,14 +68,13 @@ func (s onDatabase) AddService(ctx context.Context, org string, add newService) 
 }
 
 // askProject asks a project whether it answers and takes a key.
-func askProject(ctx context.Context, config *tandem.ServiceConfig, key secret.Text) error {
+func askProject(ctx context.Context, config *tandem.ServiceConfig, key secret.Text) (tandem.RemoteProject, error) {
 	client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal())})
 	if err != nil {
-		return err
+		return tandem.RemoteProject{}, err
 	}
 	defer client.Close()
-	_, err = client.Project(ctx)
-	return err
+	return client.Project(ctx)
 }
 
 // UpdateService changes a service.

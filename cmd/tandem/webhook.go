@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"reflect"
@@ -109,7 +110,7 @@ func webhookURL(v *tandem.Service, publicURL string) string {
 type ServiceConnectCmd struct {
 	In
 	Service   string   `arg:"" optional:"" help:"Its name or id."`
-	PublicURL string   `placeholder:"URL" help:"How the project reaches the server, such as https://tandem.example.com."`
+	PublicURL string   `placeholder:"URL" help:"How the project reaches the server, such as https://tandem.example.com; at a server its own public URL when left out."`
 	Scheme    string   `enum:"header,signature,standard" default:"header" help:"header makes a pipeline in the project; signature and standard only make a secret, for senders that sign."`
 	Paths     []string `placeholder:"PATH,…" help:"Only messages that devices send to these paths; all when left out."`
 	DryRun    bool     `help:"Show the pipeline, and do nothing."`
@@ -129,7 +130,7 @@ func (c *ServiceConnectCmd) Run(ctx context.Context, a *app) error {
 	switch {
 	case c.Remove && (c.DryRun || len(c.Paths) > 0):
 		return &usageError{"--remove stands alone", ""}
-	case !c.Remove && c.PublicURL == "":
+	case !c.Remove && c.PublicURL == "" && a.flags.Server == "":
 		return &usageError{"--public-url is missing", "give the address under which the project reaches the server, such as https://tandem.example.com"}
 	case c.Scheme != string(tandem.HeaderScheme) && (len(c.Paths) > 0 || c.DryRun):
 		return &usageError{"--paths and --dry-run are about a pipeline, and the scheme " + c.Scheme + " makes none", ""}
@@ -188,10 +189,11 @@ func (c *ServiceConnectCmd) secret(ctx context.Context, s *desk, org tandem.Orga
 	if err != nil {
 		return err
 	}
+	at := webhookURL(v, cmp.Or(c.PublicURL, s.flags.Server))
 	if s.out.json {
-		return s.out.value(map[string]any{"url": webhookURL(v, c.PublicURL), "scheme": scheme, "secret": made})
+		return s.out.value(map[string]any{"url": at, "scheme": scheme, "secret": made})
 	}
-	s.out.printf("%s accepts deliveries that are signed with this secret, which is shown this once:\n\n    %s\n\nat %s\n", clean(v.Name), made, clean(webhookURL(v, c.PublicURL)))
+	s.out.printf("%s accepts deliveries that are signed with this secret, which is shown this once:\n\n    %s\n\nat %s\n", clean(v.Name), made, clean(at))
 	return nil
 }
 
