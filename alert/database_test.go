@@ -31,6 +31,13 @@ type world struct {
 	service tandem.Service
 	mu      sync.Mutex
 	time    time.Time
+	counted map[string]int
+}
+
+func (w *world) count(outcome string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counted[outcome] += n
 }
 
 func (w *world) now() time.Time {
@@ -73,7 +80,7 @@ func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &world{Store: open(t), org: newID(), time: time.Now().UTC().Add(-time.Hour).Truncate(time.Second)}
+			w := &world{Store: open(t), org: newID(), counted: map[string]int{}, time: time.Now().UTC().Add(-time.Hour).Truncate(time.Second)}
 			if err := w.CreateOrganization(t.Context(), tandem.Organization{ID: w.org, Name: "Acme", Slug: "acme", CreatedAt: w.time, UpdatedAt: w.time}); err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +161,7 @@ func (w *world) notifications(t *testing.T, c tandem.Channel) []string {
 // notifier makes one that is process name.
 func (w *world) notifier(t *testing.T, name string) *Notifier {
 	t.Helper()
-	n := New(Options{Store: w, Clock: w.now, Policy: here, Holder: name, PublicURL: "https://tandem.example.com",
+	n := New(Options{Store: w, Clock: w.now, Policy: here, Holder: name, PublicURL: "https://tandem.example.com", Meter: w.count,
 		Open: func(*tandem.Channel) ([]byte, error) { return []byte(signingSecret), nil }})
 	t.Cleanup(n.Close)
 	return n
@@ -352,6 +359,7 @@ func TestWhatCannotBeSentIsTriedAgainAndThenGivenUp(t *testing.T) {
 			t.Errorf("the channel, well again: %+v %v", stored, err)
 		}
 		same(t, "notifications", w.notifications(t, c), []string{"raised dead", "resolved sent"})
+		same(t, "what is counted", []string{fmt.Sprint(w.counted)}, []string{fmt.Sprint(map[string]int{"failed": len(pauses), "given_up": 1, "sent": 1})})
 	})
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	PublicURL string
 	// Holder names this process among those that send.
 	Holder string
+	// Meter is told how many notifications were sent, failed, or were given_up, for metrics; nil for nobody.
+	Meter func(outcome string, n int)
 	// Roots are the authorities that certificates of mail servers and webhooks are checked by; nil for the system's.
 	Roots *x509.CertPool
 }
@@ -50,6 +52,7 @@ type Notifier struct {
 	policy    outbound.Policy
 	publicURL string
 	holder    string
+	meter     func(outcome string, n int)
 	roots     *x509.CertPool
 	transport *http.Transport
 	client    *http.Client
@@ -61,7 +64,10 @@ func New(o Options) *Notifier {
 	transport.TLSClientConfig.RootCAs = o.Roots
 	client := outbound.Client(o.Policy, transport, callTimeout)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Notifier{store: o.Store, clock: o.Clock, open: o.Open, policy: o.Policy, publicURL: o.PublicURL, holder: o.Holder,
+	if o.Meter == nil {
+		o.Meter = func(string, int) {}
+	}
+	return &Notifier{store: o.Store, clock: o.Clock, open: o.Open, policy: o.Policy, publicURL: o.PublicURL, holder: o.Holder, meter: o.Meter,
 		roots: o.Roots, transport: transport, client: client}
 }
 
@@ -168,10 +174,25 @@ func (n *Notifier) attempt(ctx context.Context, channel *tandem.Channel, m *mess
 	if err := n.put(ctx, channel.OrganizationID, outcome); err != nil {
 		return 0, err
 	}
+	n.count(outcome)
 	if failure != nil {
 		return 0, n.note(ctx, channel, before, failure.Error())
 	}
 	return len(outcome), n.note(ctx, channel, &now, "")
+}
+
+// count tells the meter how an attempt went.
+func (n *Notifier) count(outcome []tandem.Notification) {
+	for _, o := range outcome {
+		switch {
+		case o.SentAt != nil:
+			n.meter("sent", 1)
+		case o.DeadAt != nil:
+			n.meter("given_up", 1)
+		default:
+			n.meter("failed", 1)
+		}
+	}
 }
 
 // after gives a notification as an attempt leaves it.

@@ -113,7 +113,7 @@ func (m *Metrics) DeliveryTook(stage string, took time.Duration) {
 	m.delivered.WithLabelValues(stage).Observe(took.Seconds())
 }
 
-// Notified counts n messages to channels: "sent" or "failed".
+// Notified counts n messages to channels: "sent", "failed" or "given_up".
 func (m *Metrics) Notified(outcome string, n int) {
 	m.notified.WithLabelValues(outcome).Add(float64(n))
 }
