@@ -39,7 +39,7 @@ type PeopleStore interface {
 	Member(ctx context.Context, org, idOrEmail string) (Member, error)                              // NotFound where not one
 	Invitations(ctx context.Context, org string) ([]Invitation, error)                              // newest first
 	Invitation(ctx context.Context, org, id string) (Invitation, error)                             //
-	CreateLink(ctx context.Context, link OneTimeLink) error                                         // earlier ones of the same purpose and person end
+	CreateLink(ctx context.Context, link OneTimeLink) error                                         // earlier ones of the same purpose and person end, but for set-up links
 	Link(ctx context.Context, purpose LinkPurpose, hash string, now time.Time) (OneTimeLink, error) // NotFound when used or expired
 	// UseLink spends it: NotFound when it was used or has expired.
 	UseLink(ctx context.Context, purpose LinkPurpose, hash string, now time.Time) (OneTimeLink, error)

@@ -22,7 +22,8 @@ func (s *Store) CreateLink(ctx context.Context, link tandem.OneTimeLink) error {
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM one_time_links WHERE purpose = ? AND user_id = ? AND invitation_organization = ? AND invitation_id = ?
+		// Each process that starts while there is nobody prints a set-up link of its own: all of them are good.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM one_time_links WHERE purpose <> 'set_up' AND purpose = ? AND user_id = ? AND invitation_organization = ? AND invitation_id = ?
 			AND used_at IS NULL`, string(link.Purpose), link.UserID, link.OrganizationID, link.InvitationID); err != nil {
 			return err
 		}

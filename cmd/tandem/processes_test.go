@@ -275,9 +275,7 @@ func TestKilledInARunOf10000(t *testing.T) {
 	if again.Status != tandem.RunCompleted || again.Summary.Local != (tandem.Counts{}) || again.Summary.Remote != (tandem.Counts{}) {
 		t.Errorf("the next run is not quiet: %+v", again)
 	}
-	if out := s.command("audit", "verify"); !bytes.Contains(out, []byte("whole")) && !bytes.Contains(out, []byte("intact")) {
-		t.Logf("audit verify: %s", out)
-	}
+	s.command("audit", "verify")
 }
 
 // nothingDoubled looks at both sides and at the record.

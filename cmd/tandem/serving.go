@@ -48,13 +48,28 @@ const (
 	stopWork     = 30 * time.Second
 )
 
-// openServing opens the database for a server: an empty one gets its tables.
+// migrateWithin is how long a server waits for another that is giving an empty database its tables.
+const migrateWithin = 10 * time.Second
+
+// openServing opens the database for a server: an empty one gets its tables. Of several that start at once, one makes
+// them and the others wait.
 func (a *app) openServing(ctx context.Context) (*session, error) {
-	st, err := a.openStore(ctx, store.Options{AutoMigrate: true})
-	if err != nil {
-		return nil, err
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		st, err := a.openStore(ctx, store.Options{AutoMigrate: true})
+		if err == nil {
+			return a.withKeys(st)
+		}
+		if a.onSQLite() || !tandem.Is(err, tandem.Schema) || time.Since(began) > migrateWithin {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
 	}
-	return a.withKeys(st)
 }
 
 // newServing wires the parts. What it opened is closed again when it fails.
