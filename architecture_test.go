@@ -60,6 +60,7 @@ var home = map[string]string{
 	"github.com/danielgtaylor/huma":   "api",
 	"github.com/alexedwards/scs":      "api",
 	"github.com/coreos/go-oidc":       "api",
+	"golang.org/x/oauth2":             "api",
 	"github.com/standard-webhooks":    "webhook alert",
 	"github.com/ugorji/go":            "webhook",
 	"github.com/prometheus":           "server",
@@ -72,6 +73,7 @@ var home = map[string]string{
 	"github.com/pquerna/otp":          "registry",
 	"github.com/ccojocar/zxcvbn-go":   "registry",
 	"pgregory.net/rapid":              "", // tests only
+	"github.com/zitadel/oidc":         "", // an identity provider for tests
 	"github.com/google/go-cmp":        "",
 	"github.com/rogpeppe/go-internal": "",
 	"go.uber.org/goleak":              "",
