@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"save":     save,
 			"web":      startWebsite,
 			"hook":     startHook,
+			"serve":    startServer,
 			"exit":     exitIs,
 			"sql":      sqlite3,
 			"damage":   damage,
@@ -227,4 +231,44 @@ func startHook(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("HOOK_URL", server.URL)
 	ts.Check(os.WriteFile(ts.MkAbs("slack"), []byte(server.URL+"/slack-path\n"), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("signing"), []byte("whsec_"+strings.Repeat("QUJD", 8)+"\n"), 0o600))
+}
+
+// startServer is `serve [flag…]`: a server process on the script's database, at $SERVER_URL; it is stopped after the script.
+func startServer(ts *testscript.TestScript, _ bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	// The test binary is the program under the name of the command.
+	program := filepath.Join(ts.Getenv("WORK"), "served", "tandem")
+	ts.Check(os.MkdirAll(filepath.Dir(program), 0o755))
+	ts.Check(os.Symlink(self, program))
+	cmd := exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log-level", "warn"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "WORK", "TANDEM_DATABASE_URL", "TMPDIR", "GOCOVERDIR"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	if ts.Getenv("TANDEM_DATABASE_URL") == "" {
+		cmd.Env = append(cmd.Env, "TANDEM_DATABASE_URL=sqlite:tandem.db")
+	}
+	told, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	lines := bufio.NewReader(told)
+	var all strings.Builder
+	for {
+		line, err := lines.ReadString('\n')
+		all.WriteString(line)
+		if rest, ok := strings.CutPrefix(line, "tandem serves "); ok {
+			address, _, _ := strings.Cut(rest, ";")
+			ts.Setenv("SERVER_URL", address)
+			break
+		}
+		if err != nil {
+			ts.Fatalf("the server did not start: %s", all.String())
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // until it ends
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(os.Interrupt) // a server that has ended already has no process
+		_ = cmd.Wait()                       // how it ended is serve's own test
+	})
 }
