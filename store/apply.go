@@ -21,6 +21,9 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 		return a.run(ctx)
 	})
 	if err == nil {
+		if len(c.CreateDevices)+len(c.UpdateDevices)+len(c.CreateAssignments)+len(c.UpdateAssignments) > 0 {
+			s.listings.changed(org)
+		}
 		s.bell.ring()
 	}
 	return a.explain(ctx, err)
@@ -70,6 +73,7 @@ func (a *apply) run(ctx context.Context) error {
 		{"conflicts", a.conflicts}, {"entries", a.entries}, {"remote devices", a.notLinked}, {"entities", a.entities},
 		{"runs", a.runs}, {"services", a.services}, {"members", a.members}, {"invitations", a.invitations}, {"tokens", a.tokens},
 		{"alerts", a.alerts}, {"channels", a.channels}, {"notifications", a.notifications}, {"observed values", a.history}, {"deliveries", a.outcomes},
+		{"waiting deliveries", a.wake},
 		{"pushes", a.dropPushes},
 		{"along", a.along},
 	} {

@@ -39,6 +39,31 @@ func (a *apply) outcomes(ctx context.Context) error {
 	return err
 }
 
+// wake sets those deliveries free that waited for the devices that are linked now (S35).
+func (a *apply) wake(ctx context.Context) error {
+	linked := map[string][]string{} // remote ids by service
+	for _, assignments := range [][]tandem.Assignment{a.CreateAssignments, a.UpdateAssignments} {
+		for i := range assignments {
+			if one := &assignments[i]; one.SyncEnabled && one.Status != tandem.SyncUnlinked {
+				linked[one.ServiceID] = append(linked[one.ServiceID], one.ExternalDeviceID)
+			}
+		}
+	}
+	if len(linked) == 0 {
+		return nil
+	}
+	waits := false
+	if err := a.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM delivery_states WHERE organization_id = ? AND status = 'waiting')", a.org).Scan(&waits); err != nil || !waits {
+		return err
+	}
+	for service, ids := range linked {
+		if _, err := a.backToStored(ctx, a.tx, a.org, ids, "external_device_id", "service_id = "+quoted(service)+" AND status = 'waiting'"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // history adds observed values; the same value of the same instant is there once.
 func (a *apply) history(ctx context.Context) error {
 	sure := make(map[string]bool, len(a.Observe))

@@ -38,6 +38,7 @@ func (s *Store) DetachService(ctx context.Context, org string, fence tandem.Fenc
 			after = linked[len(linked)-1].Assignment.ID
 		}
 	})
+	s.listings.changed(org)
 	return detached, err
 }
 

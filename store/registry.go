@@ -76,7 +76,7 @@ func deviceOrder(sort string) (string, error) {
 	return "d." + by[0] + " DESC, d." + by[1] + " DESC", nil
 }
 
-// Devices lists live devices with where they are linked, and counts all matches.
+// Devices lists live devices with where they are linked, and counts all matches; of a large fleet as they were some seconds ago (listings).
 func (s *Store) Devices(ctx context.Context, org string, q tandem.DeviceFilter) (listed []tandem.DeviceRow, total int, err error) {
 	const op = "list devices"
 	order, err := deviceOrder(q.Sort)
@@ -96,16 +96,8 @@ func (s *Store) Devices(ctx context.Context, org string, q tandem.DeviceFilter) 
 		}
 		f := deviceConditions(org, q)
 		s.statusCondition(f, q.Status, now, windows)
-		if total, err = f.count(ctx, tx, "devices AS d"); err != nil {
-			return err
-		}
-		text, args := f.page(deviceRead, "devices AS d", order, q.Page)
-		rows, err := tx.QueryContext(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		devices, err := scanDevices(org, rows)
-		if err != nil {
+		var devices []tandem.Device
+		if devices, total, err = s.listDevices(ctx, tx, org, q, f, order, now); err != nil {
 			return err
 		}
 		listed, err = s.deviceRows(ctx, tx, org, devices, now, windows)
@@ -154,6 +146,12 @@ func deviceConditions(org string, q tandem.DeviceFilter) *filter {
 		n.equal("a.sync_status", string(q.SyncStatus))
 		if q.SyncStatus == "" {
 			n.add("a.sync_status <> 'unlinked'")
+		}
+		if q.SyncStatus != "" && q.SyncStatus != tandem.SyncSynced { // few: from the links to the devices
+			n.add("a.sync_status <> 'synced'") // as the partial index says it
+			f.add("d.id IN (SELECT a.device_id FROM device_service_assignments AS a WHERE a.organization_id = ? AND "+strings.Join(n.conditions, " AND ")+")",
+				append([]any{org}, n.args...)...)
+			return f
 		}
 		f.add("EXISTS ("+strings.Join(append([]string{link}, n.conditions...), " AND ")+")", n.args...)
 	}

@@ -125,6 +125,7 @@ func (s *Store) DeleteService(ctx context.Context, org, id string, version int64
 			WHERE organization_id = ? AND service_id = ? AND resolution_status IN ('pending', 'resolving')`, at(now), at(now), org, id)
 		return err
 	})
+	s.listings.changed(org)
 	return unlinked, err
 }
 

@@ -27,6 +27,8 @@ type Store struct {
 	dialect Dialect
 	hooks   []bun.QueryHook
 	bell    bell
+	// listings are kept of large fleets.
+	listings listings
 }
 
 var _ tandem.ServerStore = (*Store)(nil)

@@ -333,6 +333,22 @@ var deliveryTests = map[string]func(*world){
 		}
 		w.equal(w.claim("h", 10, time.Minute), []string{a.ID, b.ID})
 	},
+	"S35 linking a device wakes what waits for it": func(w *world) {
+		w.drain()
+		s := w.service("s")
+		x := w.newDelivery(s, same("x"), func(d *tandem.Delivery) { d.Status = tandem.DeliveryWaiting })
+		y := w.newDelivery(s, same("y"), func(d *tandem.Delivery) { d.Status = tandem.DeliveryWaiting })
+		w.store(x, y)
+		d := w.device("d")
+		w.apply(tandem.Changes{CreateAssignments: []tandem.Assignment{w.newAssignment(d, s, "x", func(a *tandem.Assignment) { a.Status = tandem.SyncUnlinked })}})
+		w.equal(w.claim("h", 10, time.Minute), []string(nil))
+		a := w.readAssignment(s.ID, "x")
+		a.Status = tandem.SyncPending
+		w.apply(tandem.Changes{UpdateAssignments: []tandem.Assignment{a}})
+		w.equal(w.claim("h", 10, time.Minute), []string{x.ID})
+		w.link(w.device("e"), s, "y")
+		w.equal(w.claim("h", 10, time.Minute), []string{y.ID})
+	},
 	"S36 history is kept once for each instant and read by path and time": func(w *world) {
 		d, s := w.device("d"), w.service("s")
 		at := func(minutes int, path, value string) tandem.DeviceObservation {
