@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	// These tests wait more than they compute.
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	code := pgtest.Main(m)
@@ -151,7 +151,7 @@ func (r *ran) wait(t *testing.T, want ...string) {
 			if left[name]--; left[name] <= 0 {
 				delete(left, name)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(45 * time.Second):
 			t.Fatalf("still waiting for %v", left)
 		}
 	}
@@ -162,7 +162,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	look := time.NewTicker(25 * time.Millisecond)
 	defer look.Stop()
-	for end := time.Now().Add(20 * time.Second); !so(); <-look.C {
+	for end := time.Now().Add(45 * time.Second); !so(); <-look.C {
 		if time.Now().After(end) {
 			t.Fatalf("it never came about that %s", what)
 		}

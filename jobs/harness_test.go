@@ -78,7 +78,7 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 // newWorld makes one with a service that has automatic sync and settings that a person approved.
 func newWorld(t *testing.T, p place) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, place: p, org: newID()}
 	w.offset.Store(int64(-1000 * time.Hour))
