@@ -275,7 +275,7 @@ func TestASlowBodyIsCut(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		failed <- err
-	}, func(o *Options) { o.Limits.BodyTime = 100 * time.Millisecond })
+	}, func(o *Options) { o.Limits.BodyTime = time.Second })
 	conn := r.dial(t)
 	if _, err := io.WriteString(conn, "POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
@@ -338,17 +338,26 @@ func TestAHandlerThatTakesLongIsNotBrokenOff(t *testing.T) {
 			t.Errorf("read: %v", err)
 		}
 		select {
-		case <-time.After(400 * time.Millisecond):
+		case <-time.After(1500 * time.Millisecond):
 			_, _ = io.WriteString(w, "done")
 		case <-r.Context().Done():
 		}
-	}, func(o *Options) { o.Limits.BodyTime, o.Limits.ReplyTime = 100*time.Millisecond, 100*time.Millisecond })
-	if _, text := r.get(t, "/api/"); text != "done" {
-		t.Errorf("without a body: %q", text)
+	}, func(o *Options) { o.Limits.BodyTime, o.Limits.ReplyTime = time.Second, time.Second })
+	var group sync.WaitGroup
+	for _, body := range []string{"", "{}"} {
+		group.Go(func() {
+			response, err := r.client.Post(r.url+"/api/", "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Errorf("body %q: %v", body, err)
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			if text, err := io.ReadAll(response.Body); err != nil || string(text) != "done" {
+				t.Errorf("body %q: %q %v", body, text, err)
+			}
+		})
 	}
-	if _, text := r.send(t, http.MethodPost, "/api/", strings.NewReader("{}")); text != "done" {
-		t.Errorf("with one: %q", text)
-	}
+	group.Wait()
 }
 
 func TestAStreamLastsAndEndsWithTheServer(t *testing.T) {
@@ -364,7 +373,7 @@ func TestAStreamLastsAndEndsWithTheServer(t *testing.T) {
 				return
 			}
 			select {
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(200 * time.Millisecond):
 			case <-stopping:
 				return
 			case <-r.Context().Done():
@@ -373,7 +382,7 @@ func TestAStreamLastsAndEndsWithTheServer(t *testing.T) {
 			}
 		}
 	}, func(o *Options) {
-		o.Limits.BodyTime, o.Limits.ReplyTime = 100*time.Millisecond, 100*time.Millisecond
+		o.Limits.BodyTime, o.Limits.ReplyTime = time.Second, time.Second
 		o.Stopping = func() { close(stopping) }
 	})
 	conn := r.dial(t)
