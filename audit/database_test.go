@@ -260,8 +260,8 @@ func TestAChainThatIsMadeAnewDoesNotFitItsOldHead(t *testing.T) {
 			t.Errorf("against a head further on: %v", found)
 		}
 		foreign := audit.Head{OrganizationID: newID(), Seq: 6, Hash: head.Hash}
-		if _, found := db.verify(t, &foreign); !slices.Equal(found, []string{"no match 6"}) {
-			t.Errorf("against a foreign head: %v", found)
+		if result, found := db.verify(t, &foreign); !slices.Equal(found, []string{"no match 6"}) || !tandem.Is(result.Err(), tandem.Invalid) {
+			t.Errorf("against a foreign head: %v %v", found, result.Err())
 		}
 	})
 }

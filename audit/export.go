@@ -158,7 +158,7 @@ func closeExport(in *bufio.Scanner, w *walk, l line, n int) (Result, error) {
 	w.result.Unsealed = l.Unsealed
 	switch {
 	case l.Head.OrganizationID != w.result.OrganizationID:
-		w.result.add(NoMatch, l.Head.Seq, "", "the head at the end is of another organization")
+		w.result.add(Resealed, l.Head.Seq, "", "the head at the end is of another organization")
 	case l.Head.Seq > w.at.Seq:
 		w.result.add(Removed, w.at.Seq+1, "", "the head is at place %d, and the entries end at %d", l.Head.Seq, w.at.Seq)
 	case l.Head.Seq < w.at.Seq || l.Head.Hash != w.at.Hash:

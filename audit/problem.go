@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 
 	"tandem"
 )
@@ -59,12 +60,17 @@ func (r *Result) add(kind Kind, seq int64, entry, format string, args ...any) {
 	r.Problems = append(r.Problems, Problem{Kind: kind, Seq: seq, EntryID: entry, Message: fmt.Sprintf(format, args...)})
 }
 
-// Err gives the first problem as a Corrupt error, nil when there is none.
+// Err gives the first problem as a Corrupt error, nil when there is none. Where the chain is whole and only the earlier
+// head says nothing about it, that is Invalid.
 func (r *Result) Err() error {
 	if r.OK() {
 		return nil
 	}
-	p := r.Problems[0]
+	at := slices.IndexFunc(r.Problems, func(p Problem) bool { return p.Kind != NoMatch })
+	if at < 0 {
+		return tandem.Errorf(tandem.Invalid, "audit: verify", "", "%s", r.Problems[0].Message)
+	}
+	p := r.Problems[at]
 	e := tandem.Errorf(tandem.Corrupt, "audit: verify", fmt.Sprintf("place %d", p.Seq), "%s", p.Message)
 	if n := len(r.Problems) + r.More - 1; n > 0 {
 		return e.WithHint("and %d more; compare with an export or a backup from before", n)

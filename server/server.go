@@ -33,7 +33,7 @@ type Options struct {
 
 	Health        Health
 	Metrics       *Metrics      // nil for none
-	MetricsListen string        // an address of its own for /metrics; "" serves it with the rest
+	MetricsListen string        // an address of its own for /metrics, with the same certificate; "" serves it with the rest
 	MetricsToken  Secret        // what a scraper sends as bearer token; "" for none
 	Traces        *Traces       // nil for none
 	Stopping      func()        // called when stopping begins, to end what lasts: streams
