@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"web":      startWebsite,
 			"hook":     startHook,
 			"serve":    startServer,
+			"until":    until,
 			"exit":     exitIs,
 			"sql":      sqlite3,
 			"damage":   damage,
@@ -271,4 +273,17 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 		_ = cmd.Process.Signal(os.Interrupt) // a server that has ended already has no process
 		_ = cmd.Wait()                       // how it ended is serve's own test
 	})
+}
+
+// until is `until PATTERN command…`: it does the command again until its output matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	last := ""
+	for over := time.Now().Add(30 * time.Second); time.Now().Before(over); {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if last = ts.ReadFile("stdout"); pattern.MatchString(last) {
+			return
+		}
+	}
+	ts.Fatalf("%s never said %q, but:\n%s", strings.Join(args[1:], " "), args[0], last)
 }
