@@ -33,7 +33,6 @@ type Store interface {
 	StoreDeliveries(ctx context.Context, deliveries []tandem.Delivery) (duplicates []int, err error)
 	ClaimDeliveries(ctx context.Context, holder string, limit int, ttl time.Duration) ([]tandem.Delivery, error)
 	WakeDeliveries(ctx context.Context, org, service string, externalIDs []string) (int, error)
-	CountDeliveries(ctx context.Context, org string) (map[tandem.DeliveryStatus]int, error)
 	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
 	LinkedByExternal(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error)
 	Organizations(ctx context.Context) ([]tandem.Organization, error)

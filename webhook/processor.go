@@ -17,7 +17,7 @@ const (
 	pollEvery    = time.Second
 	gatherTime   = 50 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
 	manyFrom     = 16                    // deliveries in the last batch
-	sweepEvery   = 10 * time.Second
+	sweepEvery   = 5 * time.Minute
 	mostAttempts = 8
 	firstRetry   = time.Second
 	lastRetry    = time.Hour

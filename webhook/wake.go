@@ -49,13 +49,9 @@ func (p *Processor) wake(ctx context.Context, org, service string, ids []string)
 // sweepPage is how many waiting deliveries a sweep looks at in one go.
 const sweepPage = 1000
 
-// Wake looks at all deliveries that wait, and sets those free whose devices were linked meanwhile (S35). Whoever
-// links devices wakes theirs at once; this is for what was missed.
+// Wake looks at all deliveries that wait, and sets those free whose devices are linked (S35). The store does that as
+// devices are linked; this is for what began to wait in the same moment, in a process that did not live to look again.
 func (p *Processor) Wake(ctx context.Context) (woken int, err error) {
-	counts, err := p.o.Store.CountDeliveries(ctx, "")
-	if err != nil || counts[tandem.DeliveryWaiting] == 0 {
-		return 0, err
-	}
 	orgs, err := p.o.Store.Organizations(ctx)
 	if err != nil {
 		return 0, err

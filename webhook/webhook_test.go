@@ -316,12 +316,18 @@ func TestUnknownDevicesWait(t *testing.T) {
 		w.process()
 		w.equal(w.statuses(), "waiting=2")
 		id := w.linked(1)
+		w.process()
+		w.equal(w.statuses(), "waiting=1 processed=1")
+		w.equal(w.device(id).BatteryLevel, 7)
+		// What began to wait in the moment of the link, in a process that then died.
+		late := w.deliveries(tandem.DeliveryWaiting)[0]
+		w.linked(2)
+		w.must(w.store.Apply(w.Context(), w.org, &tandem.Changes{Deliveries: []tandem.DeliveryOutcome{{ID: late.ID, Status: tandem.DeliveryWaiting, At: w.now()}}}))
 		n, err := w.processor.Wake(w.Context())
 		w.must(err)
 		w.equal(n, 1)
 		w.process()
-		w.equal(w.statuses(), "waiting=1 processed=1")
-		w.equal(w.device(id).BatteryLevel, 7)
+		w.equal(w.statuses(), "processed=2")
 	})
 }
 
