@@ -214,7 +214,7 @@ func (h *hook) stop() error {
 func (h *hook) drained(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
-	every := time.NewTicker(20 * time.Millisecond)
+	every := time.NewTicker(100 * time.Millisecond) // counting costs too
 	defer every.Stop()
 	for {
 		counts, err := h.store.CountDeliveries(ctx, h.org)

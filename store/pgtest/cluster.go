@@ -120,10 +120,9 @@ func (c *Cluster) serve(ctx context.Context, bin, data string, who *syscall.Cred
 	if err != nil {
 		return failed("find a free port", err, "")
 	}
-	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300", "shared_buffers=64MB",
-		"max_wal_size=256MB", "log_min_messages=fatal", "timezone=UTC"}
+	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300", "log_min_messages=fatal", "timezone=UTC"}
 	if !options.Durable {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+		settings = append(settings, "shared_buffers=64MB", "max_wal_size=256MB", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
 	args := []string{"-D", data, "-p", strconv.Itoa(port)}
 	for _, setting := range settings {
