@@ -152,7 +152,7 @@ type process struct {
 }
 
 // shortLease is how soon a killed process is taken over in these tests. Where none is killed, a lease outlasts a busy machine.
-const shortLease = 3 * time.Second
+const shortLease = 4 * time.Second
 
 // engineOf makes a sync engine as the program has it, which retries quickly.
 func engineOf(st *store.Store, url, holder string, clock tandem.Clock) (*syncer.Engine, func(), error) {

@@ -9,7 +9,7 @@ import (
 )
 
 // turn is how long a queued run waits before it looks again whether its service is free: short, so that waiting needs no leader.
-const turn = time.Second
+const turn = 500 * time.Millisecond
 
 // performRun does a queued run. While its service is busy it does not wait here, where it would keep others from
 // their turn, but comes back.

@@ -61,7 +61,7 @@ func TestEditLeaves(t *testing.T) {
 		other := w.remote("door")
 		w.process("one", nil)
 		w.eventually("the run has ended", func() bool { n, all := w.ended(); return n == 1 && all })
-		began := time.Now()
+		edited := w.now()
 		w.edit(map[string]string{"gate": "new gate", "door": "new door"})
 		w.eventually("the edits are there", func() bool {
 			a, err := w.sim.Device("demo", there.ID)
@@ -70,11 +70,11 @@ func TestEditLeaves(t *testing.T) {
 			w.must(err)
 			return a.Name == "new gate" && b.Name == "new door"
 		})
-		if took := time.Since(began); took > 5*time.Second {
-			w.t.Errorf("it took %v", took)
-		}
 		w.eventually("the run has ended", func() bool { _, all := w.ended(); return all })
 		r := w.history()[0]
+		if took := r.StartedAt.Sub(edited); took < time.Second || took > 5*time.Second {
+			w.t.Errorf("its run began after %v", took)
+		}
 		if len(w.history()) != 2 || r.Trigger != tandem.ByEdit || r.CreatedBy != "ada@example.com" || r.Summary.Remote.Updated != 2 {
 			w.t.Errorf("%d runs; the last one is by %s of %s: %+v", len(w.history()), r.CreatedBy, r.Trigger, r.Summary)
 		}
@@ -123,6 +123,13 @@ func (p *performed) by(holder string) func(*Options) {
 	}
 }
 
+// of gives how many processes began a run.
+func (p *performed) of(run string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.who[run])
+}
+
 // TestProcessesShareRuns: two processes over one database do each run once.
 func TestProcessesShareRuns(t *testing.T) {
 	inBoth(t, func(w *world) {
@@ -132,18 +139,18 @@ func TestProcessesShareRuns(t *testing.T) {
 		w.process("two", p.by("two"))
 		w.eventually("the scheduled run has ended", func() bool { n, all := w.ended(); return n == 1 && all })
 		runs := []string{w.history()[0].ID}
-		for i := range 12 {
+		for i := range 6 {
 			device, _ := w.named(fmt.Sprintf("gate-%04d", i))
 			r, err := one.engine.Queue(w.ctx, w.org, tandem.RunRequest{ServiceID: w.service, DeviceIDs: []string{device.ID}})
 			w.must(err)
 			runs = append(runs, r.ID)
 		}
-		w.eventually("all runs have ended", func() bool { n, all := w.ended(); return n == 13 && all })
+		w.eventually("all runs have ended", func() bool { n, all := w.ended(); return n == 7 && all })
 		for _, id := range runs {
 			r, err := w.store.Run(w.ctx, w.org, id)
 			w.must(err)
-			if len(p.who[id]) != 1 || r.Status != tandem.RunCompleted {
-				w.t.Errorf("run %s is %s (%s), done by %v", id, r.Status, r.Error, p.who[id])
+			if n := p.of(id); n != 1 || r.Status != tandem.RunCompleted {
+				w.t.Errorf("run %s is %s (%s), begun by %d processes", id, r.Status, r.Error, n)
 			}
 		}
 		if n := len(w.devices()); n != 20 {
@@ -302,11 +309,16 @@ func TestKilledProcessIsTakenOver(t *testing.T) {
 		w.process("brief one", p.by("one"))
 		w.process("brief two", p.by("two"))
 		began := time.Now()
-		w.eventually("all is done", func() bool { n, all := w.ended(); return n == 2 && all })
+		w.eventually("all is done", func() bool { _, all := w.ended(); return all && w.history()[0].Status == tandem.RunCompleted })
 		w.t.Logf("taken over and done after %v", time.Since(began))
 		runs := w.history()
-		if runs[1].Status != tandem.RunInterrupted || runs[0].Status != tandem.RunCompleted || len(p.who[runs[0].ID]) != 1 {
-			w.t.Errorf("the runs are %s (%s) and %s (%s), done by %v", runs[1].Status, runs[1].Error, runs[0].Status, runs[0].Error, p.who)
+		for _, r := range runs[1:] { // on a busy machine a short lease may be lost once more
+			if r.Status != tandem.RunInterrupted {
+				w.t.Errorf("a run is %s: %s", r.Status, r.Error)
+			}
+		}
+		if n := p.of(runs[0].ID); n != 1 {
+			w.t.Errorf("the last run was begun by %d processes", n)
 		}
 		w.whole(1100)
 	})
