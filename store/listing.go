@@ -88,13 +88,17 @@ func (l *listings) get(ctx context.Context, key listingKey, find func() (int, []
 		mine.total, mine.ids, mine.err = find()
 		return mine, mine.err
 	}
+	defer func() {
+		if one.err != nil {
+			l.drop(key, one)
+		}
+		close(one.ready)
+	}()
+	one.err = tandem.Errorf(tandem.Internal, "", "", "a listing was not finished") // should find panic
 	one.total, one.ids, one.err = find()
-	if one.err != nil {
-		l.drop(key, one)
-	} else {
+	if one.err == nil {
 		time.AfterFunc(listingKept, func() { l.drop(key, one) })
 	}
-	close(one.ready)
 	return one, one.err
 }
 
