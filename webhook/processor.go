@@ -12,7 +12,7 @@ import (
 
 // How deliveries are claimed and tried again.
 const (
-	DefaultClaim = 500 // deliveries at once
+	DefaultClaim = 250 // deliveries at once: on SQLite, requests wait meanwhile
 	claimLife    = 30 * time.Second
 	pollEvery    = time.Second
 	gatherTime   = 50 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
