@@ -543,18 +543,18 @@ func TestTokensStayBelowTheirMaker(t *testing.T) {
 	w := newWorld(t, nil)
 	org, other := w.organization("Acme"), w.organization("Other")
 	operator, admin := w.person(org, "operator@example.com", tandem.Operator), w.person(org, "admin@example.com", tandem.Admin)
-	make := func(a registry.Actor, in string, add registry.NewToken) error {
+	mint := func(a registry.Actor, in string, add registry.NewToken) error {
 		add.Name = "ci"
 		return third(w.CreateToken(w.ctx, a, in, add))
 	}
-	w.wants(make(operator, other, registry.NewToken{}), tandem.NotFound)
-	w.wants(make(operator, org, registry.NewToken{Role: tandem.Manager}), tandem.Forbidden)
-	w.wants(make(operator, org, registry.NewToken{Scopes: []string{"devices:delete"}}), tandem.Invalid)
-	w.wants(make(operator, org, registry.NewToken{Never: true}), tandem.Forbidden)
-	w.wants(make(operator, org, registry.NewToken{Shared: true}), tandem.Forbidden)
-	w.wants(make(operator, org, registry.NewToken{Life: 400 * 24 * time.Hour}), tandem.Invalid)
-	w.wants(make(admin, org, registry.NewToken{Role: tandem.Owner}), tandem.Forbidden)
-	w.must(make(admin, org, registry.NewToken{Never: true, Shared: true}))
+	w.wants(mint(operator, other, registry.NewToken{}), tandem.NotFound)
+	w.wants(mint(operator, org, registry.NewToken{Role: tandem.Manager}), tandem.Forbidden)
+	w.wants(mint(operator, org, registry.NewToken{Scopes: []string{"devices:delete"}}), tandem.Invalid)
+	w.wants(mint(operator, org, registry.NewToken{Never: true}), tandem.Forbidden)
+	w.wants(mint(operator, org, registry.NewToken{Shared: true}), tandem.Forbidden)
+	w.wants(mint(operator, org, registry.NewToken{Life: 400 * 24 * time.Hour}), tandem.Invalid)
+	w.wants(mint(admin, org, registry.NewToken{Role: tandem.Owner}), tandem.Forbidden)
+	w.must(mint(admin, org, registry.NewToken{Never: true, Shared: true}))
 
 	token, secret, err := w.CreateToken(w.ctx, operator, org, registry.NewToken{Name: "mine", Scopes: []string{"devices:read"}})
 	w.must(err)
@@ -566,7 +566,7 @@ func TestTokensStayBelowTheirMaker(t *testing.T) {
 	if !as.May(org, registry.ReadDevices) || as.May(org, registry.UpdateDevices) || as.May(other, registry.ReadDevices) {
 		t.Errorf("the token may otherwise than said: %+v", as)
 	}
-	w.wants(make(as, org, registry.NewToken{}), tandem.Forbidden)
+	w.wants(mint(as, org, registry.NewToken{}), tandem.Forbidden)
 	mine, err := w.Tokens(w.ctx, operator, org)
 	if err != nil || len(mine) != 1 {
 		t.Errorf("an operator sees the tokens %v, %v", mine, err)

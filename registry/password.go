@@ -229,7 +229,7 @@ func (r *Registry) RequestPasswordReset(ctx context.Context, email, address stri
 	}
 	r.Throttle.fail(address, r.Clock())
 	whose := "reset of " + strings.ToLower(strings.TrimSpace(email)) // nobody's mailbox is filled
-	if r.Throttle.allow(whose, r.Clock()) != nil {
+	if r.Throttle.wait(whose, r.Clock()) > 0 {
 		return nil
 	}
 	r.Throttle.failAfter(freeResets, whose, r.Clock())

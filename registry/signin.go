@@ -41,6 +41,12 @@ func (r *Registry) SignIn(ctx context.Context, email, password, address string) 
 	}
 	if !known {
 		r.Throttle.fail(address, r.Clock())
+		if _, err := r.knock(ctx, email); err != nil && !tandem.Is(err, tandem.NotFound) { // as judge looks again
+			return SignedIn{}, err
+		}
+		if err := r.asMuch(ctx); err != nil {
+			return SignedIn{}, err
+		}
 		return SignedIn{}, refused()
 	}
 	if u.TOTPEnabled && right && !r.locked(&u) && u.DisabledAt == nil {
@@ -62,6 +68,12 @@ func (r *Registry) knock(ctx context.Context, email string) (tandem.User, error)
 	return r.Server.User(ctx, email)
 }
 
+// asMuch writes as much as noting a wrong password does: what is not written shows in the time that an answer takes.
+func (r *Registry) asMuch(ctx context.Context) error {
+	_, err := r.newLink(ctx, tandem.OneTimeLink{Purpose: tandem.ResetLink, ExpiresAt: r.Clock()}) // nobody's, and over
+	return err
+}
+
 // locked reports whether a person's tries are not looked at yet.
 func (r *Registry) locked(u *tandem.User) bool {
 	return u.LockedUntil != nil && r.Clock().Before(*u.LockedUntil)
@@ -78,6 +90,9 @@ func (r *Registry) judge(ctx context.Context, u *tandem.User, address string, ri
 	}
 	if r.locked(&fresh) || fresh.DisabledAt != nil || fresh.Epoch != u.Epoch {
 		r.Throttle.fail(address, now)
+		if err := r.asMuch(ctx); err != nil {
+			return err
+		}
 		return refusal
 	}
 	u.Failures = fresh.Failures

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
@@ -11,18 +10,17 @@ import (
 // Throttle slows down guessing: after some failures an address waits twice as long each time. It keeps a bounded
 // number of addresses, in this process: each account's own count, in the database, is what holds over all of them.
 type Throttle struct {
-	mu    sync.Mutex
-	most  int
-	rows  map[string]*list.Element
-	order *list.List // of *tries, the one that failed last in front
+	mu   sync.Mutex
+	most int
+	// Those that failed lately are in young; when that is full it becomes old, and what was old is forgotten.
+	young, old map[string]attempts
 }
 
 // attempts are an address's failures.
 type attempts struct {
-	address string
-	count   int
-	last    time.Time
-	until   time.Time
+	count int
+	last  time.Time
+	until time.Time
 }
 
 // The bounds of waiting.
@@ -35,10 +33,8 @@ const (
 	forgotten   = time.Hour
 )
 
-// NewThrottle keeps at most so many addresses, forgetting those that failed the longest ago.
-func NewThrottle(most int) *Throttle {
-	return &Throttle{most: most, rows: map[string]*list.Element{}, order: list.New()}
-}
+// NewThrottle keeps at most twice so many addresses, forgetting those that failed the longest ago.
+func NewThrottle(most int) *Throttle { return &Throttle{most: most, young: map[string]attempts{}} }
 
 // waiting is how long to wait after so many failures, of which some are free.
 func waiting(failures, free int) time.Duration {
@@ -51,18 +47,27 @@ func waiting(failures, free int) time.Duration {
 	return longestWait
 }
 
-// allow refuses an address that has to wait.
-func (t *Throttle) allow(address string, now time.Time) error {
+// wait is how long an address has to wait now.
+func (t *Throttle) wait(address string, now time.Time) time.Duration {
 	if t == nil || address == "" {
-		return nil
+		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.rows[address]
-	if !ok {
-		return nil
+	a := t.find(address)
+	return max(0, a.until.Sub(now))
+}
+
+func (t *Throttle) find(address string) attempts {
+	if a, ok := t.young[address]; ok {
+		return a
 	}
-	if wait := e.Value.(*attempts).until.Sub(now); wait > 0 {
+	return t.old[address]
+}
+
+// allow refuses an address that has to wait.
+func (t *Throttle) allow(address string, now time.Time) error {
+	if wait := t.wait(address, now); wait > 0 {
 		return &tandem.Error{Code: tandem.RateLimited, Op: "sign in", Message: "there were too many wrong tries from this address",
 			Hint: "wait and try again", RetryAfter: wait}
 	}
@@ -79,20 +84,14 @@ func (t *Throttle) failAfter(free int, address string, now time.Time) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.rows[address]
-	if !ok {
-		e = t.order.PushFront(&attempts{address: address})
-		t.rows[address] = e
-	}
-	t.order.MoveToFront(e)
-	a := e.Value.(*attempts)
+	a := t.find(address)
 	if now.Sub(a.last) > forgotten {
 		a.count = 0
 	}
 	a.count, a.last = a.count+1, now
 	a.until = now.Add(waiting(a.count, free))
-	for t.order.Len() > t.most {
-		oldest := t.order.Back()
-		delete(t.rows, t.order.Remove(oldest).(*attempts).address)
+	if _, ok := t.young[address]; !ok && len(t.young) >= t.most {
+		t.old, t.young = t.young, map[string]attempts{}
 	}
+	t.young[address] = a
 }
