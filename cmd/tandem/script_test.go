@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"tandem/golioth/simulator"
 	"tandem/store/pgtest"
 	"tandem/store/sqlite"
+	"tandem/store/sqlite/sqlitetest"
 )
 
 // mainWith lets testscript end the program, and throwaway databases after it.
@@ -36,11 +38,22 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script: the real commands against a real simulator, each in a folder of its own.
 func TestScripts(t *testing.T) {
+	migrated, err := os.ReadFile(sqlitetest.File(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		WorkdirRoot:         scriptRoot(t),
 		Setup: func(env *testscript.Env) error {
+			name, _ := strings.CutPrefix(filepath.Base(env.WorkDir), "script-")
+			if !slices.Contains([]string{"database_trouble", "doctor", "legacy", "usage"}, name) { // those are about how it comes to be
+				if err := os.WriteFile(env.WorkDir+"/tandem.db", migrated, 0o600); err != nil {
+					return err
+				}
+			}
 			return os.WriteFile(env.WorkDir+"/key", []byte("the-secret-key\n"), 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -58,6 +71,21 @@ func TestScripts(t *testing.T) {
 			"postgres": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("TANDEM_DATABASE_URL", pgtest.URL(t)) },
 		},
 	})
+}
+
+// scriptRoot is where the scripts work: in memory where the system has a folder there, since what a disk's sync costs
+// is not what they are about.
+func scriptRoot(t *testing.T) string {
+	root, err := os.MkdirTemp("/dev/shm", "tandem-scripts-*")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Error(err)
+		}
+	})
+	return root
 }
 
 // startSimulator is `sim DEVICES [fault…]`: it serves the project demo for the key in $WORK/key, at $SIM_URL.
