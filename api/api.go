@@ -44,6 +44,8 @@ type Options struct {
 	PublicURL string
 	OIDC      *OIDC // nil for none
 	Version   string
+	// Note is told who sent a request, for the log; nil for nobody.
+	Note func(ctx context.Context, actor string)
 	// IdleTimeout and Lifetime end sessions: after a time without a request (default 12 hours), and in any case (default 7 days).
 	IdleTimeout time.Duration
 	Lifetime    time.Duration

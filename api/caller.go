@@ -148,6 +148,9 @@ func (a *API) identify(r *http.Request) (registry.Actor, error) {
 		actor, err = a.inSession(r)
 	}
 	actor.RequestID, actor.Address = requestID(r.Context()), requestOf(r.Context()).address
+	if err == nil && a.options.Note != nil {
+		a.options.Note(r.Context(), actor.ID)
+	}
 	return actor, err
 }
 

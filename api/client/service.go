@@ -39,7 +39,8 @@ type ServiceEdit struct {
 // settings are a service's settings as they are sent: all of them but those of its webhook, which have a call of their own.
 type settings struct {
 	tandem.ServiceConfig
-	Webhook *struct{} `json:"webhook,omitempty"`
+	Webhook        *struct{} `json:"webhook,omitempty"`         // changed on its own
+	PrivateAddress *struct{} `json:"private_address,omitempty"` // follows from who named the address
 }
 
 type serviceBody struct {
