@@ -61,7 +61,8 @@ type Meter interface {
 
 // Tally is a Meter that keeps the numbers. The zero value is ready.
 type Tally struct {
-	counts sync.Map // tallyKey to *atomic.Int64
+	mu     sync.RWMutex
+	counts map[tallyKey]*atomic.Int64
 	stages [2]histogram
 }
 
@@ -87,11 +88,26 @@ func (t *Tally) Count(service string, what Outcome, why Reason, n int) {
 		return
 	}
 	key := tallyKey{service, what, why}
-	counter, ok := t.counts.Load(key)
-	if !ok {
-		counter, _ = t.counts.LoadOrStore(key, new(atomic.Int64))
+	t.mu.RLock()
+	counter := t.counts[key]
+	t.mu.RUnlock()
+	if counter == nil {
+		counter = t.add(key)
 	}
-	counter.(*atomic.Int64).Add(int64(n))
+	counter.Add(int64(n))
+}
+
+// add makes a counter, unless there is one by now.
+func (t *Tally) add(key tallyKey) *atomic.Int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts == nil {
+		t.counts = map[tallyKey]*atomic.Int64{}
+	}
+	if t.counts[key] == nil {
+		t.counts[key] = new(atomic.Int64)
+	}
+	return t.counts[key]
 }
 
 // Took adds one duration.
@@ -115,12 +131,12 @@ type Counted struct {
 
 // Counts gives the numbers, in a stable order.
 func (t *Tally) Counts() []Counted {
-	counts := []Counted{}
-	t.counts.Range(func(k, n any) bool {
-		key := k.(tallyKey)
-		counts = append(counts, Counted{key.service, key.what, key.why, n.(*atomic.Int64).Load()})
-		return true
-	})
+	t.mu.RLock()
+	counts := make([]Counted, 0, len(t.counts))
+	for key, n := range t.counts {
+		counts = append(counts, Counted{key.service, key.what, key.why, n.Load()})
+	}
+	t.mu.RUnlock()
 	slices.SortFunc(counts, func(a, b Counted) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.What, b.What), cmp.Compare(a.Why, b.Why))
 	})

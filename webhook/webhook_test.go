@@ -95,7 +95,7 @@ func standard(w *world, secret, id string, at time.Time, body string) request {
 }
 
 func TestEverySchemeLetsInWhatIsAuthentic(t *testing.T) {
-	const old, new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	const older, newer = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	both(t, func(w *world) {
 		w.linked(1)
 		n := 0
@@ -110,24 +110,28 @@ func TestEverySchemeLetsInWhatIsAuthentic(t *testing.T) {
 			return q
 		}
 		same := func(s string) string { return s }
-		w.keep(old, new)
-		w.accept(with(old, same), with(new, same), with(old, strings.ToUpper), with(old, func(s string) string { return "sha256=" + s }),
-			with(new, func(s string) string { return "SHA256=" + strings.ToUpper(s) }))
+		w.keep(older, newer)
+		w.accept(with(older, same), with(newer, same), with(older, strings.ToUpper), with(older, func(s string) string { return "sha256=" + s }),
+			with(newer, func(s string) string { return "SHA256=" + strings.ToUpper(s) }))
 		w.equal(w.send(with(theSecret, same)).status, 401)
 
 		w.reconfigure(func(s *tandem.Service) { s.Config.Webhook.Scheme = tandem.StandardScheme })
-		w.accept(standard(w, old, "m1", w.now(), body()), standard(w, new, "m2", w.now().Add(-4*time.Minute), body()))
+		w.accept(standard(w, older, "m1", w.now(), body()), standard(w, newer, "m2", w.now().Add(-4*time.Minute), body()))
 		for name, q := range map[string]request{
-			"too old":           standard(w, old, "m3", w.now().Add(-6*time.Minute), body()),
-			"too new":           standard(w, old, "m3", w.now().Add(6*time.Minute), body()),
-			"of another scheme": with(old, same),
-			"another id":        func() request { q := standard(w, old, "m3", w.now(), body()); q.header["webhook-id"] = "m4"; return q }(),
+			"too old":           standard(w, older, "m3", w.now().Add(-6*time.Minute), body()),
+			"too new":           standard(w, older, "m3", w.now().Add(6*time.Minute), body()),
+			"of another scheme": with(older, same),
+			"another id": func() request {
+				q := standard(w, older, "m3", w.now(), body())
+				q.header["webhook-id"] = "m4"
+				return q
+			}(),
 			"another time": func() request {
-				q := standard(w, old, "m3", w.now().Add(-10*time.Minute), body())
+				q := standard(w, older, "m3", w.now().Add(-10*time.Minute), body())
 				q.header["webhook-timestamp"] = strconv.FormatInt(w.now().Unix(), 10)
 				return q
 			}(),
-			"another body": func() request { q := standard(w, old, "m3", w.now(), body()); q.body = append(q.body, ' '); return q }(),
+			"another body": func() request { q := standard(w, older, "m3", w.now(), body()); q.body = append(q.body, ' '); return q }(),
 			"another key":  standard(w, "whsec_"+base64.StdEncoding.EncodeToString([]byte("another")), "m3", w.now(), body()),
 		} {
 			if r := w.send(q); r.status != 401 {
@@ -136,7 +140,7 @@ func TestEverySchemeLetsInWhatIsAuthentic(t *testing.T) {
 		}
 
 		w.reconfigure(func(s *tandem.Service) { s.Config.Webhook = tandem.WebhookConfig{Scheme: tandem.HeaderScheme} })
-		for secret, want := range map[string]int{old: 202, new: 202, old + "x": 401, "": 401, strings.ToUpper(old): 401} {
+		for secret, want := range map[string]int{older: 202, newer: 202, older + "x": 401, "": 401, strings.ToUpper(older): 401} {
 			q := request{header: map[string]string{"Content-Type": "application/json", webhook.DefaultHeader: secret}, body: []byte(body())}
 			w.equal(w.send(q).status, want)
 		}
