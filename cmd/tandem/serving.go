@@ -115,7 +115,8 @@ func (v *serving) environment(name string) string {
 func (v *serving) tell() error {
 	v.policy = outbound.Policy{AllowPrivate: v.cmd.AllowPrivateAddresses}
 	v.clients.transport = v.carry
-	v.notifier = alert.New(alert.Options{Store: v.store, Clock: v.Clock, Open: v.openChannel, Policy: v.policy, PublicURL: v.cmd.PublicURL, Holder: v.engine.Holder})
+	v.notifier = alert.New(alert.Options{Store: v.store, Clock: v.Clock, Open: v.openChannel, Policy: v.policy, PublicURL: v.cmd.PublicURL, Holder: v.engine.Holder,
+		Meter: v.metrics.Notified})
 	password, err := optionalSecret(v.cmd.MailPasswordFile)
 	if err != nil {
 		return err
@@ -146,7 +147,7 @@ func (v *serving) receive() {
 
 // answer sets the API up.
 func (v *serving) answer() (err error) {
-	options := api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: v.cmd.PublicURL, Version: version}
+	options := api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: v.cmd.PublicURL, Version: version, Note: server.NoteActor}
 	if v.cmd.OIDCIssuer != "" {
 		secret, err := optionalSecret(v.cmd.OIDCClientSecretFile)
 		if err != nil {
