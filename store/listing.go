@@ -199,15 +199,16 @@ func (s *Store) pageOfDevices(ctx context.Context, tx bun.Conn, org string, q ta
 
 // devicesByID reads live devices in the order of some ids; those that went meanwhile are left out.
 func (s *Store) devicesByID(ctx context.Context, tx bun.Conn, org string, ids []string) ([]tandem.Device, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+deviceRead+" FROM "+s.dialect.Keyed("devices", "d", "deleted_at IS NULL AND organization_id = "+quoted(org), "id", ids, false))
-	if err != nil {
-		return nil, err
-	}
-	found, err := scanDevices(org, rows)
-	if err != nil {
+	var found []tandem.Device
+	if err := s.inChunks("d.id", ids, 2*chunk, func(list bun.Safe) error {
+		rows, err := tx.QueryContext(ctx, "SELECT "+deviceRead+" FROM devices AS d WHERE d.organization_id = ? AND d.deleted_at IS NULL AND ?", org, list)
+		if err != nil {
+			return err
+		}
+		some, err := scanDevices(org, rows)
+		found = append(found, some...)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	at := make(map[string]int, len(found))
