@@ -56,7 +56,11 @@ const maxSkew = 30 * time.Second
 // Run checks everything; one failed check does not keep the others from being made.
 func (c *DoctorCmd) Run(ctx context.Context, a *app) error {
 	check := &checkup{app: a}
-	if err := check.database(ctx, c.Offline); err != nil {
+	examine := check.database
+	if a.flags.Server != "" {
+		examine = check.server
+	}
+	if err := examine(ctx, c.Offline); err != nil {
 		return err
 	}
 	problems := 0

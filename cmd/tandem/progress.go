@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"strings"
-	"tandem"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
+	"tandem"
 	"tandem/syncer"
 )
 
