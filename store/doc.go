@@ -22,4 +22,11 @@
 // device_hardware_ids and device_tags repeat what devices holds, one row a value, to match (S12) and filter by.
 // Searches for a substring read the organization's devices through one folded column. A trigram index would
 // not help on PostgreSQL: under row-level security the planner may not use an operator that is not leakproof.
+//
+// # Deliveries, events and jobs
+//
+// What webhooks received is kept as received; a narrow table beside it says what became of each delivery, and it alone is
+// rewritten. Every change writes the events that follow from it. On PostgreSQL a reader's cursor is a snapshot: it asks for
+// the transactions that the last one did not show, so that none is missed, in whatever order they end. Jobs wait in
+// pending_jobs, written with the change that they are about, until a process with a job engine takes them over.
 package store
