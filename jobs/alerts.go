@@ -47,7 +47,7 @@ func (j *Jobs) lookAtNotifications(ctx context.Context) (more bool, err error) {
 	return false, err
 }
 
-// escalate has alerts told again that nobody acknowledged, and ends those about dead letters that are none any more.
+// escalate has alerts told again that nobody acknowledged, and ends those whose cause has passed by itself.
 func (j *Jobs) escalate(ctx context.Context, _ *job) error {
 	n, err := alert.Escalate(ctx, j.Store, j.now(), j.NewID)
 	if err != nil {
@@ -61,14 +61,36 @@ func (j *Jobs) escalate(ctx context.Context, _ *job) error {
 		return err
 	}
 	for _, org := range orgs {
-		open, _, err := j.Store.Alerts(ctx, org.ID, tandem.AlertFilter{Kind: tandem.AlertDeadLetters})
-		if err != nil {
+		if err := j.passAlerts(ctx, org.ID); err != nil {
 			return err
 		}
-		for _, a := range open {
-			if err := judgeDeadLetters(ctx, j.Store, org.ID, a.ServiceID, false, j.Clock, j.NewID); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// passAlerts ends the alerts of an organization that no run will end: about a service that was deleted, and about dead
+// letters that are none any more.
+func (j *Jobs) passAlerts(ctx context.Context, org string) error {
+	open, _, err := j.Store.Alerts(ctx, org, tandem.AlertFilter{Page: tandem.Page{Limit: 1000}})
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range open {
+		a := &open[i]
+		if a.ServiceID == "" || seen[a.ServiceID+string(a.Kind)] {
+			continue
+		}
+		seen[a.ServiceID+string(a.Kind)] = true
+		_, err := j.Store.Service(ctx, org, a.ServiceID)
+		switch {
+		case gone(err):
+			err = alert.Apply(ctx, j.Store, org, alert.OfRemoved(tandem.Service{ID: a.ServiceID}), j.now(), j.NewID)
+		case err == nil && a.Kind == tandem.AlertDeadLetters:
+			err = judgeDeadLetters(ctx, j.Store, org, a.ServiceID, false, j.Clock, j.NewID)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -326,3 +326,21 @@ func TestDatabaseAway(t *testing.T) {
 	w.advance(10 * time.Minute)
 	w.eventually("work goes on", func() bool { _, ok := w.named("gate"); return ok })
 }
+
+// TestAlertsOfADeletedServicePass: nobody is asked to look after what is gone.
+func TestAlertsOfADeletedServicePass(t *testing.T) {
+	inBoth(t, func(w *world) {
+		j := w.process("one", nil)
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutAlerts: []tandem.Alert{{ID: newID(), OrganizationID: w.org, Kind: tandem.AlertConflicts,
+			Subject: w.service, ServiceID: w.service, Severity: tandem.Warning, Message: "conflicts wait", Count: 1, Status: tandem.AlertRaised, RaisedAt: w.now(), LastAt: w.now()}}}))
+		s := w.stored()
+		_, err := w.store.DeleteService(w.ctx, w.org, s.ID, s.Version, w.now())
+		w.must(err)
+		w.must(j.escalate(w.ctx, nil))
+		open, _, err := w.store.Alerts(w.ctx, w.org, tandem.AlertFilter{})
+		w.must(err)
+		if len(open) > 0 {
+			w.t.Errorf("still open: %+v", open)
+		}
+	})
+}
