@@ -16,10 +16,10 @@ const maxPlanned = 100_000
 // runReply is a run as it is replied.
 type runReply struct {
 	tandem.Run
-	Details []tandem.Entry  `json:"details"`
-	Record  json.RawMessage `json:"record"`
-	Error   *struct{ Message string }
-	Total   int `json:"total_details"`
+	Details []tandem.Entry            `json:"details"`
+	Record  json.RawMessage           `json:"record"`
+	Error   *struct{ Message string } `json:"error"`
+	Total   int                       `json:"total_details"`
 }
 
 // run gives the run in the house's own form.
