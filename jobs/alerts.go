@@ -82,9 +82,9 @@ func (j *Jobs) passAlerts(ctx context.Context, org string) error {
 			continue
 		}
 		seen[a.ServiceID+string(a.Kind)] = true
-		_, err := j.Store.Service(ctx, org, a.ServiceID)
+		service, err := j.Store.Service(ctx, org, a.ServiceID)
 		switch {
-		case gone(err):
+		case gone(err), err == nil && service.DeletedAt != nil:
 			err = alert.Apply(ctx, j.Store, org, alert.OfRemoved(tandem.Service{ID: a.ServiceID}), j.now(), j.NewID)
 		case err == nil && a.Kind == tandem.AlertDeadLetters:
 			err = judgeDeadLetters(ctx, j.Store, org, a.ServiceID, false, j.Clock, j.NewID)
