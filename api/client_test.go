@@ -50,7 +50,9 @@ func TestClientWorksLikeTheRegistry(t *testing.T) {
 		if n, err := c.LinkedCount(ctx, "", s.ID); n != 20 || err != nil {
 			t.Errorf("linked are %d, %v", n, err)
 		}
-		s, err = c.UpdateService(ctx, "", "prod", client.ServiceEdit{Config: func(c *tandem.ServiceConfig) { c.CreateRemote, c.FieldStrategies = true, map[string]tandem.Strategy{"name": tandem.LocalWins} }})
+		s, err = c.UpdateService(ctx, "", "prod", client.ServiceEdit{Config: func(c *tandem.ServiceConfig) {
+			c.CreateRemote, c.FieldStrategies = true, map[string]tandem.Strategy{"name": tandem.LocalWins}
+		}})
 		w.must(err)
 		if !s.Config.CreateRemote || s.Approved || !s.EverApproved || s.Config.FieldStrategies["name"] != tandem.LocalWins {
 			t.Errorf("the service is %+v", s)
