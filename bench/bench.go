@@ -36,6 +36,7 @@ var figures = []figure{
 	{id: "e", measure: (*bench).planning, once: true},
 	{id: "f", measure: (*bench).memoryPeaks},
 	{id: "w", measure: (*bench).deliveries},
+	{id: "r", measure: (*bench).reads},
 }
 
 func caseIDs() []string {
@@ -86,6 +87,7 @@ func (b *bench) tell(format string, args ...any) {
 
 func (b *bench) add(r Row) {
 	r = r.judge()
+	r.Load = load()
 	b.table.Rows = append(b.table.Rows, r)
 	if b.verbose {
 		b.tell("  %s %s: %.3g against %.3g %s, ratios %.3v", r.ID, r.What, r.Tandem, r.Baseline, r.Unit, r.Ratios)

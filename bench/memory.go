@@ -97,15 +97,24 @@ func tail(s string) string { return s[max(0, len(s)-2000):] }
 
 // highWater reads a process's peak resident memory in MB; not ok when it has ended.
 func highWater(pid int) (float64, bool) {
+	most := resident(pid, "VmHWM:")
+	return most, most > 0
+}
+
+// resident reads one of the figures of a process's memory in MB, 0 when it has ended.
+func resident(pid int, name string) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
-			return kb / 1000, err == nil
+			if err != nil {
+				return 0
+			}
+			return kb / 1000
 		}
 	}
-	return 0, false
+	return 0
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -24,6 +26,7 @@ type Row struct {
 	Limit    float64   `json:"limit,omitempty"` // on Ratio where there is one, else on Tandem; 0 for none
 	Least    float64   `json:"least,omitempty"` // what Tandem must at least be; 0 for none
 	Met      bool      `json:"met"`
+	Load     float64   `json:"load,omitempty"` // the machine's load average over the last minute, this measurement's own work among it
 }
 
 // judge compares the row with its limit.
@@ -58,7 +61,7 @@ func (t *Table) print(out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	lines := []string{"\twhat\tdatabase\tTandem\tbare\tratio\tlimit\t\n"}
+	lines := []string{"\twhat\tdatabase\tTandem\tbare\tratio\tlimit\t\tload\n"}
 	for _, r := range t.Rows {
 		bare, ratio, limit, verdict := "", "", "", ""
 		if r.Baseline > 0 {
@@ -82,7 +85,7 @@ func (t *Table) print(out io.Writer) error {
 		default:
 			verdict = "NOT MET"
 		}
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.What, r.Database, amount(r.Tandem, r.Unit), bare, ratio, limit, verdict))
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f\n", r.ID, r.What, r.Database, amount(r.Tandem, r.Unit), bare, ratio, limit, verdict, r.Load))
 	}
 	for _, line := range lines {
 		if _, err := io.WriteString(w, line); err != nil {
@@ -90,6 +93,20 @@ func (t *Table) print(out io.Writer) error {
 		}
 	}
 	return w.Flush()
+}
+
+// load is the machine's load average over the last minute, 0 where the system does not say.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	n, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // amount writes a value with its unit.
