@@ -150,7 +150,7 @@ func TestBadInput(t *testing.T) {
 			{"POST", "/api/v1/devices", ``, 400, tandem.Invalid, ""},
 			{"POST", "/api/v1/devices", `[]`, 422, tandem.Invalid, "body"},
 			{"POST", "/api/v1/devices", `{"name":1}`, 422, tandem.Invalid, "body.name"},
-			{"POST", "/api/v1/devices", `{"nmae":"x"}`, 422, tandem.Invalid, "body"},
+			{"POST", "/api/v1/devices", `{"title":"x"}`, 422, tandem.Invalid, "body"},
 			{"POST", "/api/v1/devices", `{"name":""}`, 422, tandem.Invalid, "name is missing"},
 			{"POST", "/api/v1/devices", `{"name":"x","lifecycle":"asleep"}`, 422, tandem.Invalid, "body.lifecycle"},
 			{"POST", "/api/v1/devices", `{"name":"x","metadata":[1]}`, 422, tandem.Invalid, "body.metadata"},

@@ -30,7 +30,7 @@ func (w *world) open(token, query, last string) *following {
 	}
 	reply, err := http.DefaultClient.Do(r)
 	w.must(err)
-	if reply.StatusCode != 200 || reply.Header.Get("Content-Type") != "text/event-stream" {
+	if reply.StatusCode != http.StatusOK || reply.Header.Get("Content-Type") != "text/event-stream" {
 		w.t.Fatalf("the stream is %d, %s", reply.StatusCode, reply.Header.Get("Content-Type"))
 	}
 	f := &following{w: w, stop: stop, reply: reply, lines: make(chan string, 1000)}

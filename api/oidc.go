@@ -187,6 +187,7 @@ func (a *API) oidcCallback(ctx context.Context, code, state, failure, issuer str
 	if err != nil {
 		return "", err
 	}
+	a.forgetUser(in.User.ID) // linking ends the sessions that there were
 	if err := a.begin(ctx, in); err != nil {
 		return "", err
 	}

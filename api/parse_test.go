@@ -212,8 +212,10 @@ func TestCacheForgets(t *testing.T) {
 		return v
 	}
 	nothing := func() {}
-	if get("a", nothing) != 1 || get("a", nothing) != 1 {
-		t.Error("it is not kept")
+	for range 2 {
+		if get("a", nothing) != 1 {
+			t.Error("it is not kept")
+		}
 	}
 	c.forget("a")
 	if get("a", func() { c.forget("a") }) != 2 || get("a", nothing) != 3 {

@@ -1,0 +1,33 @@
+package api_test
+
+import (
+	"testing"
+
+	"tandem"
+	"tandem/registry"
+)
+
+// TestWhoOnlyHeldAnInvitationLosesTheAccountToItsOwner: an account made in somebody's name is theirs alone as soon as the
+// identity provider vouches for them.
+func TestWhoOnlyHeldAnInvitationLosesTheAccountToItsOwner(t *testing.T) {
+	t.Parallel()
+	w, p := newOIDCWorld(t)
+	_, link, err := w.registry.Invite(t.Context(), registry.Command("test"), w.org.ID, "victim@example.com", tandem.Viewer)
+	w.must(err)
+	attacker := w.browser()
+	attacker.post("/api/v1/session/invitation/accept", map[string]string{"secret": link, "name": "Not them", "password": password}).is(200)
+	attacker.get("/api/v1/session").is(200)
+
+	p.add("victim", "victim@example.com", true)
+	p.login = "victim"
+	victim := w.browser()
+	victim.through("/api/v1/session/oidc/start")
+	if me := victim.get("/api/v1/session").is(200); me.text("user.email") != "victim@example.com" {
+		t.Fatalf("signed in as %s", me.body)
+	}
+	attacker.get("/api/v1/session").problem(401, tandem.Unauthorized)
+	w.browser().post("/api/v1/session", map[string]string{"email": "victim@example.com", "password": password}).problem(401, tandem.Unauthorized)
+	const own = "a password of their very own 71"
+	victim.post("/api/v1/session/password", map[string]string{"current": "", "password": own}).is(204)
+	w.browser().post("/api/v1/session", map[string]string{"email": "victim@example.com", "password": own}).is(200)
+}
