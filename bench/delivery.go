@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"tandem"
@@ -47,8 +46,11 @@ func (b *bench) deliveries(ctx context.Context, d *databases) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.stop()) }()
 	at := rates[d.kind]
+	if b.rate > 0 {
+		at = b.rate
+	}
 	for range b.repeat {
-		begin := time.Now()
+		load, database, begin := usage(), d.cpu(), time.Now()
 		sent, _, err := h.send(ctx, burst, 0)
 		if err != nil {
 			return err
@@ -57,11 +59,14 @@ func (b *bench) deliveries(ctx context.Context, d *databases) (err error) {
 			return err
 		}
 		h.rates = append(h.rates, float64(sent)/time.Since(begin).Seconds())
+		h.sent += sent
+		h.load, h.served = h.load+usage()-load, h.served+d.cpu()-database
 	}
 	if err := h.restart(ctx); err != nil { // what it counts begins anew
 		return err
 	}
-	before := usage()
+	b.tell("  as fast as it goes, %s", h.cost())
+	h.load, h.served = usage(), d.cpu()
 	_, acks, err := h.send(ctx, steady, at)
 	if err != nil {
 		return err
@@ -73,22 +78,13 @@ func (b *bench) deliveries(ctx context.Context, d *databases) (err error) {
 	if err != nil {
 		return err
 	}
-	own := usage() - before
-	b.tell("  %d deliveries at %.0f/s: processor time of each %.0f µs in the receiver, %.0f µs in the load; acknowledged p50 %.1f ms, p99 %.1f ms, most %.1f ms; visible p50 %.0f ms, p99 %.0f ms, most %.0f ms; %v",
-		acks.N, at, h.used.Seconds()/float64(acks.N)*1e6, own.Seconds()/float64(acks.N)*1e6, acks.P50*1e3, acks.P99*1e3, acks.Max*1e3, said.Processed.P50*1e3, said.Processed.P99*1e3, said.Processed.Max*1e3, said.Counts)
+	h.sent, h.load, h.served = acks.N, usage()-h.load, d.cpu()-h.served
+	b.tell("  at %.0f/s, %s; acknowledged p50 %.1f ms, p99 %.1f ms, most %.1f ms; visible p50 %.0f ms, p99 %.0f ms, most %.0f ms; %v",
+		at, h.cost(), acks.P50*1e3, acks.P99*1e3, acks.Max*1e3, said.Processed.P50*1e3, said.Processed.P99*1e3, said.Processed.Max*1e3, said.Counts)
 	b.add(Row{ID: "w", Database: d.kind, What: "deliveries stored and processed in a second", Tandem: median(h.rates), Unit: "/s", Least: at})
 	b.add(Row{ID: "w", Database: d.kind, What: fmt.Sprintf("acknowledgement at %.0f/s, p99", at), Tandem: acks.P99 * 1e3, Unit: "ms", Limit: 50})
 	b.add(Row{ID: "w", Database: d.kind, What: fmt.Sprintf("from arrival to device state at %.0f/s, p99", at), Tandem: said.Processed.P99 * 1e3, Unit: "ms", Limit: 1000})
 	return nil
-}
-
-// usage is the processor time that this process took.
-func usage() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // hook is a service that receives, and the process that does.
@@ -101,11 +97,19 @@ type hook struct {
 	rates    []float64
 	profile  string
 
-	used    time.Duration // processor time of the receiver that ended last
-	command *exec.Cmd
-	input   io.WriteCloser
-	output  *bufio.Reader
-	address string
+	sent               int
+	used, served, load time.Duration // processor time of the receiver that ended last, of the database server and of the load
+	command            *exec.Cmd
+	input              io.WriteCloser
+	output             *bufio.Reader
+	address            string
+}
+
+// cost says what a delivery took of the processors.
+func (h *hook) cost() string {
+	each := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(max(h.sent, 1)) }
+	return fmt.Sprintf("%d deliveries: processor time of each %.0f µs (receiver %.0f, database server %.0f, load %.0f)",
+		h.sent, each(h.used+h.served+h.load), each(h.used), each(h.served), each(h.load))
 }
 
 // newHook makes the service with its linked devices, and starts the receiver.

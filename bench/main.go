@@ -34,7 +34,8 @@ type options struct {
 	db      []string
 	memory  []int // fleet sizes
 	json    string
-	profile string // file for a CPU profile of Tandem's side
+	rate    float64 // deliveries a second; 0 for those that must be reached
+	profile string  // file for a CPU profile of Tandem's side
 	verbose bool
 }
 
@@ -107,6 +108,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	flags.IntVar(&o.repeat, "repeat", 3, "repetitions; the median counts")
 	flags.StringVar(&only, "only", "", "cases, such as a,b,b2 (all: "+strings.Join(caseIDs(), ",")+")")
 	flags.StringVar(&db, "db", "both", "sqlite, postgres or both")
+	flags.Float64Var(&o.rate, "rate", 0, "deliveries a second in w (those that must be reached)")
 	flags.StringVar(&memory, "memory", "10000,100000,1000000", "fleet sizes for the memory figures, the smallest first")
 	flags.StringVar(&o.json, "json", "", "file for the figures as JSON")
 	flags.StringVar(&o.profile, "cpuprofile", "", "file for a CPU profile of this process: the engine and the baselines")

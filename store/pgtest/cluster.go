@@ -196,6 +196,9 @@ func (c *Cluster) create(ctx context.Context, template string) (string, error) {
 // AdminURL gives the URL of a database for the superuser, for tests of what an operator does.
 func (c *Cluster) AdminURL(database string) string { return c.url(adminRole, database) }
 
+// Process is the id of the server's first process, whose children the others are.
+func (c *Cluster) Process() int { return c.command.Process.Pid }
+
 // Log gives what the server has logged.
 func (c *Cluster) Log() string {
 	data, err := os.ReadFile(c.log)
