@@ -19,6 +19,9 @@ type External struct {
 // SignInExternal lets in whom an identity provider vouches for. The first time it links a verified email to the
 // account with that email, or to an invitation; it never lets anybody in who was not asked. A second factor that the
 // person has set up here is still asked for.
+//
+// Linking ends the account's sessions and its password: whoever held an invitation's link chose that, and need not be
+// whose email it is. The person may set another one.
 func (r *Registry) SignInExternal(ctx context.Context, who External, address string) (SignedIn, error) {
 	if err := r.Throttle.allow(address, r.Clock()); err != nil {
 		return SignedIn{}, err
@@ -77,6 +80,8 @@ func (r *Registry) linkExternal(ctx context.Context, who External, address strin
 	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email, Address: address}
 	return r.editUser(ctx, as, u.ID, "user.identity", func(u *tandem.User) error {
 		u.Issuer, u.Subject = who.Issuer, who.Subject
+		u.PasswordHash = ""
+		u.Epoch++
 		return nil
 	})
 }
