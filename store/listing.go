@@ -18,10 +18,12 @@ import (
 // What this process changes of devices and links ends the listings of its organization at once; what a report changes, and
 // another process, shows in the order and the number of matches after listingKept.
 const (
-	largeFleet    = 10_000 // devices; listings of smaller organizations are never kept
+	largeFleet    = 2_000 // devices; listings of smaller organizations are never kept
 	listingKept   = 15 * time.Second
-	listedFirst   = 10_000 // ids kept of each listing; a page beyond them is looked for anew
-	listingsAtAll = 64     // kept in one process
+	listedFirst   = 10_000  // ids kept of each listing
+	listedDeep    = 200_000 // ids kept once somebody turns to a page beyond those; still further ones are looked for anew
+	listingsAtAll = 64      // kept in one process
+	deepAtAll     = 4       // of those, the ones with all their ids
 )
 
 // listingKey is a filter without its page. Now counts in steps, since it moves with each request.
@@ -30,6 +32,7 @@ type listingKey struct {
 	filter  string
 	asked   int64
 	fleet   bool // not a listing: whether the fleet is large
+	deep    bool // up to listedDeep
 	edition int64
 }
 
@@ -107,11 +110,19 @@ func (l *listings) keep(key listingKey, one *listing) {
 	if l.kept == nil {
 		l.kept = map[listingKey]*listing{}
 	}
+	deep := 0
 	for other := range l.kept {
-		if len(l.kept) < listingsAtAll {
-			break
+		if other.deep {
+			deep++
 		}
-		delete(l.kept, other)
+	}
+	for other := range l.kept {
+		if full := len(l.kept) >= listingsAtAll; full || key.deep && other.deep && deep >= deepAtAll {
+			delete(l.kept, other)
+			if other.deep {
+				deep--
+			}
+		}
 	}
 	l.kept[key] = one
 }
@@ -143,10 +154,15 @@ func (s *Store) listDevices(ctx context.Context, tx bun.Conn, org string, q tand
 	} else if large && len(q.IDs) == 0 {
 		return s.listKept(ctx, tx, org, q, f, order, now)
 	}
-	if total, err = f.count(ctx, tx, "devices AS d"); err != nil {
+	if devices, err = s.pageOfDevices(ctx, tx, org, q, f, order); err != nil {
 		return nil, 0, err
 	}
-	devices, err = s.pageOfDevices(ctx, tx, org, q, f, order)
+	offset, limit := window(q.Page)
+	last := len(devices) < limit && (len(devices) > 0 || offset == 0)
+	if last || offset == 0 && len(q.IDs) > 0 && len(q.IDs) <= limit {
+		return devices, offset + len(devices), nil // nothing is left to count
+	}
+	total, err = f.count(ctx, tx, "devices AS d")
 	return devices, total, err
 }
 
@@ -159,22 +175,17 @@ func (s *Store) listKept(ctx context.Context, tx bun.Conn, org string, q tandem.
 	if q.Enabled != nil {
 		key.filter += fmt.Sprint(*q.Enabled)
 	}
-	found, err := s.listings.get(ctx, key, func() (n int, ids []string, err error) {
-		if n, err = f.count(ctx, tx, "devices AS d"); err != nil {
-			return 0, nil, err
-		}
-		err = query(ctx, tx, func(rows *sql.Rows) error {
-			var id word
-			err := rows.Scan(&id)
-			ids = append(ids, string(id))
-			return err
-		}, "SELECT d.id FROM devices AS d"+f.where()+" ORDER BY "+order+" LIMIT ?", append(append([]any{}, f.args...), listedFirst)...)
-		return n, ids, err
-	})
+	found, err := s.listing(ctx, tx, key, f, order, listedFirst)
 	if err != nil {
 		return nil, 0, err
 	}
 	offset, limit := window(q.Page)
+	if end := min(offset+limit, found.total); end > len(found.ids) && offset < found.total && end <= listedDeep {
+		key.deep = true
+		if found, err = s.listing(ctx, tx, key, f, order, listedDeep); err != nil {
+			return nil, 0, err
+		}
+	}
 	switch {
 	case offset >= found.total:
 		return nil, found.total, nil
@@ -185,6 +196,23 @@ func (s *Store) listKept(ctx context.Context, tx bun.Conn, org string, q tandem.
 		devices, err = s.pageOfDevices(ctx, tx, org, q, f, order)
 	}
 	return devices, found.total, err
+}
+
+// listing gives what is kept of a listing, or finds it: the first ids in order, and the number of all matches.
+func (s *Store) listing(ctx context.Context, tx bun.Conn, key listingKey, f *filter, order string, first int) (*listing, error) {
+	return s.listings.get(ctx, key, func() (n int, ids []string, err error) {
+		err = query(ctx, tx, func(rows *sql.Rows) error {
+			var id word
+			err := rows.Scan(&id)
+			ids = append(ids, string(id))
+			return err
+		}, "SELECT d.id FROM devices AS d"+f.where()+" ORDER BY "+order+" LIMIT ?", append(append([]any{}, f.args...), first)...)
+		if err != nil || len(ids) < first {
+			return len(ids), ids, err
+		}
+		n, err = f.count(ctx, tx, "devices AS d")
+		return n, ids, err
+	})
 }
 
 // pageOfDevices reads a page.
