@@ -101,6 +101,10 @@ func (r *Registry) UpdateChannel(ctx context.Context, actor Actor, org, ref stri
 		if err := r.checkChannel(&c, edit.Secret); err != nil {
 			return err
 		}
+		if !actor.Root && len(edit.Secret) == 0 && len(before.Credentials) > 0 && mailServer(&before) != mailServer(&c) {
+			return tandem.Errorf(tandem.Invalid, "update channel", c.Name, "another mail server needs the password again: the stored one is not sent there").
+				WithHint("give the password as the channel's secret, together with the server")
+		}
 		if err := r.sealChannel(&c, edit.Secret); err != nil {
 			return err
 		}
@@ -174,6 +178,17 @@ func (r *Registry) checkChannel(c *tandem.Channel, secret []byte) error {
 		return notHere("check channel")
 	}
 	return r.Notifier.CheckChannel(c, secret)
+}
+
+// mailServer is to whom a channel's password is sent, and how; the zero value for a channel that sends its secret nowhere.
+func mailServer(c *tandem.Channel) (to struct {
+	Host, Security, Username string
+	Port                     int
+}) {
+	if c.Type == tandem.EmailChannel {
+		_ = json.Unmarshal(c.Config, &to) // it was checked; what cannot be read is no server
+	}
+	return to
 }
 
 func (r *Registry) sealChannel(c *tandem.Channel, secret []byte) (err error) {
