@@ -12,10 +12,10 @@ import (
 	"tandem/registry"
 )
 
-//go:embed page.html
+//go:embed page.html signin.html page.css signin.js
 var files embed.FS
 
-var page = template.Must(template.ParseFS(files, "page.html"))
+var page = template.Must(template.ParseFS(files, "page.html", "signin.html"))
 
 // maxForm bounds what a form may send.
 const maxForm = 16 << 10
@@ -24,6 +24,7 @@ const maxForm = 16 << 10
 type Options struct {
 	Registry *registry.Registry
 	Log      *slog.Logger
+	Provider bool // people may sign in through an identity provider
 }
 
 // view is what the page shows.
@@ -39,6 +40,7 @@ type view struct {
 	Problem      string
 	Done         string // what was achieved; no form then
 	Name         string
+	Links        bool // to signing in and the API's description
 }
 
 // link is one kind of page: look says what the secret is good for, act does it.
@@ -54,8 +56,11 @@ func New(o Options) http.Handler {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { show(w, r, o.Log, &l) })
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { submit(w, r, o.Log, &l) })
 	}
+	mux.HandleFunc("GET /sign-in", signIn(o.Log, o.Provider))
+	mux.HandleFunc("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
+	mux.HandleFunc("GET /signin.js", asset("signin.js", "text/javascript; charset=utf-8"))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		render(w, r, o.Log, http.StatusOK, view{Title: "Tandem is running", Intro: "Its API is described at /api/docs. The command line works with it too: tandem --server."})
+		render(w, r, o.Log, http.StatusOK, view{Title: "Tandem is running", Intro: "The command line and programs work with it: its API is described at /api/docs.", Links: true})
 	})
 	return mux
 }
@@ -184,9 +189,9 @@ func render(w http.ResponseWriter, r *http.Request, log *slog.Logger, status int
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	w.WriteHeader(status)
-	if err := page.Execute(w, v); err != nil {
+	if err := page.ExecuteTemplate(w, "page.html", v); err != nil {
 		log.DebugContext(r.Context(), "a page was not sent whole", "path", r.URL.Path, "error", err)
 	}
 }

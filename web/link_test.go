@@ -152,3 +152,21 @@ func TestWrongLinks(t *testing.T) {
 		t.Error(status)
 	}
 }
+
+func TestSignInPage(t *testing.T) {
+	s := newSite(t)
+	status, page := s.ask("/sign-in?next=/api/docs", nil)
+	s.want(200, `data-next="/api/docs"`, status, page)
+	for _, next := range []string{"//evil.example.com", "https://evil.example.com", `/\evil.example.com`, "javascript:alert(1)"} {
+		_, page := s.ask("/sign-in?step=code&next="+url.QueryEscape(next), nil)
+		s.want(200, `data-step="code" data-next="/"`, 200, page)
+	}
+	_, page = s.ask("/sign-in?problem=unauthorized", nil)
+	s.want(200, "vouches for nobody", 200, page)
+	_, page = s.ask("/sign-in?problem=%3Cscript%3E", nil)
+	s.want(200, "Signing in through the identity provider failed", 200, page)
+	for path, text := range map[string]string{"/page.css": "color-scheme", "/signin.js": "fetch("} {
+		status, body := s.ask(path, nil)
+		s.want(200, text, status, body)
+	}
+}

@@ -176,7 +176,7 @@ func (v *serving) shell(ctx context.Context) error {
 		Routes: []server.Route{
 			{Pattern: "/api/", Handler: v.api, Kind: server.Program, MaxBody: maxUpload, Name: v.api.RouteName},
 			{Pattern: webhook.Pattern, Handler: v.hooks, Kind: server.Webhook},
-			{Pattern: "/", Handler: web.New(web.Options{Registry: v.registry, Log: v.log}), Kind: server.Page},
+			{Pattern: "/", Handler: web.New(web.Options{Registry: v.registry, Log: v.log, Provider: v.cmd.OIDCIssuer != ""}), Kind: server.Page},
 		}})
 	if err != nil {
 		return err
