@@ -20,7 +20,8 @@ type bench struct {
 type figure struct {
 	id      string
 	measure func(b *bench, ctx context.Context, d *databases) error
-	once    bool // has no database
+	once    bool   // has no database
+	alone   string // the only kind of database that it is about, "" for each
 }
 
 // figures are the cases in the order of the table.
@@ -37,6 +38,8 @@ var figures = []figure{
 	{id: "f", measure: (*bench).memoryPeaks},
 	{id: "w", measure: (*bench).deliveries},
 	{id: "r", measure: (*bench).reads},
+	{id: "l", measure: (*bench).lists},
+	{id: "p", measure: (*bench).budgetOfMany, alone: "postgres"},
 }
 
 func caseIDs() []string {
@@ -68,7 +71,7 @@ func (b *bench) measure(ctx context.Context) (table *Table, err error) {
 			continue
 		}
 		for i, d := range dbs {
-			if f.once && i > 0 {
+			if f.once && i > 0 || f.alone != "" && f.alone != d.kind {
 				continue
 			}
 			b.tell("%s on %s …", f.id, d.kind)

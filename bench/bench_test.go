@@ -57,6 +57,9 @@ func TestTableIsComplete(t *testing.T) {
 	}
 	for _, f := range figures {
 		for _, db := range []string{"sqlite", "postgres"} {
+			if f.alone != "" && f.alone != db {
+				continue
+			}
 			if !f.once && !seen[f.id+" "+db] || f.once && !seen[f.id+" "] {
 				t.Errorf("figure %s is not measured on %s", f.id, db)
 			}

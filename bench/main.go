@@ -3,7 +3,8 @@
 //
 // The remote is `tandem simulator` in a process of its own. The baselines are in baseline.go: listing with
 // Tandem's own client and nothing else, the same with net/http and encoding/json, bare writes. Tandem's
-// side is the engine with a real store and the budget of production; for memory it is the program itself.
+// side is the engine with a real store and the budget of production; for memory, and where people read and several
+// processes share a service, it is the program itself.
 // Baseline and Tandem take turns, so that whatever else the machine does hits both; the figure is the
 // median of the repetitions' ratios.
 package main
