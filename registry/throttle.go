@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -52,10 +53,24 @@ func (t *Throttle) wait(address string, now time.Time) time.Duration {
 	if t == nil || address == "" {
 		return 0
 	}
+	address = network(address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.find(address)
 	return max(0, a.until.Sub(now))
+}
+
+// network gives what one customer of a provider has: an address of IPv4, or an IPv6 /64. Other texts stay as they are.
+func network(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	addr = addr.Unmap().WithZone("")
+	if p, err := addr.Prefix(64); addr.Is6() && err == nil {
+		return p.String()
+	}
+	return addr.String()
 }
 
 func (t *Throttle) find(address string) attempts {
@@ -82,6 +97,7 @@ func (t *Throttle) failAfter(free int, address string, now time.Time) {
 	if t == nil || address == "" {
 		return
 	}
+	address = network(address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.find(address)
