@@ -49,6 +49,9 @@ type Options struct {
 	// IdleTimeout and Lifetime end sessions: after a time without a request (default 12 hours), and in any case (default 7 days).
 	IdleTimeout time.Duration
 	Lifetime    time.Duration
+	// Heartbeat is how often a live stream shows that it is there; at every second one it is looked at whether its reader
+	// still may read it. Default 15 seconds.
+	Heartbeat time.Duration
 }
 
 // API is the handler of everything under /api/. It holds streams and caches; Close ends them.
@@ -110,6 +113,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.Lifetime == 0 {
 		o.Lifetime = 7 * 24 * time.Hour
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 15 * time.Second
 	}
 	return o
 }

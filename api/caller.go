@@ -172,15 +172,15 @@ func hashed(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// stillMay reports whether whoever opened a stream may still read it.
-func (a *API) stillMay(r *http.Request) bool {
+// stillMay reports whether whoever opened a stream may still read it, with all of its kinds.
+func (a *API) stillMay(r *http.Request, kinds []string) bool {
 	actor, err := a.identify(r)
 	if err != nil {
 		// A database that is away for a moment ends no stream; whoever is refused does.
 		return !tandem.Is(err, tandem.Unauthorized)
 	}
-	_, member := actor.Roles[callerOf(r.Context()).org]
-	return member
+	_, err = caller{actor, callerOf(r.Context()).org}.heard(kinds)
+	return err == nil
 }
 
 // forgetUser drops what is remembered of a person and their tokens.

@@ -13,12 +13,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"tandem"
+	"tandem/registry"
 )
 
 // How a stream is kept.
 const (
-	heartbeat    = 15 * time.Second
-	recheck      = 30 * time.Second // whether whoever opened the stream still may read it
+	recheck      = 2                // heartbeats: whether whoever opened the stream still may read it
 	writeTimeout = 20 * time.Second // for what a reader does not take
 	resumeWithin = 30 * time.Minute // events are kept for longer; see tandem.DefaultRetention
 	reconnectMS  = 2000
@@ -26,6 +26,10 @@ const (
 
 // eventKinds are what a stream can be narrowed to.
 var eventKinds = []string{"devices", "conflicts", "runs", "services", "deliveries", "alerts", "device.online", "device.offline"}
+
+// readsKind is what lets somebody hear of a kind.
+var readsKind = map[string]registry.Permission{"devices": registry.ReadDevices, "device.online": registry.ReadDevices, "device.offline": registry.ReadDevices,
+	"conflicts": registry.ReadConflicts, "runs": registry.ReadRuns, "services": registry.ReadServices, "deliveries": registry.ReadDeliveries, "alerts": registry.ReadAlerts}
 
 type liveInput struct {
 	OrganizationParam
@@ -39,12 +43,15 @@ func (a *API) live() {
 		Summary: "Follow what changes",
 		Description: "Server-sent events. Each has the kind as its event name and `{id, at, kind, ids, many}` as its data: a hint to read those things again; " +
 			"with `many`, more than the ids say. An event named `reset` says that some were missed: read everything that is shown. " +
-			"A comment comes every 15 seconds. The stream ends within a minute after the session or token that opened it.",
+			"Without kinds it tells of all that the caller may read. A comment comes every 15 seconds. The stream ends within a minute after the session or token that opened it.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
 	}, func(ctx context.Context, in *liveInput) (*huma.StreamResponse, error) {
 		c := callerOf(ctx)
 		kinds, err := parseKinds(in.Kinds)
+		if err == nil {
+			kinds, err = c.heard(kinds)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +75,21 @@ func parseKinds(text string) ([]string, error) {
 			return nil, tandem.Errorf(tandem.Invalid, "follow events", "", "there are no events of the kind %.40q", kind).
 				WithHint("the kinds are %s", strings.Join(eventKinds, ", "))
 		}
+	}
+	return kinds, nil
+}
+
+// heard gives the kinds that the caller may hear of: those that were asked for, or all there are for them.
+func (c caller) heard(kinds []string) ([]string, error) {
+	denied := func(kind string) bool { return !c.actor.May(c.org, readsKind[kind]) }
+	if len(kinds) == 0 {
+		if kinds = slices.DeleteFunc(slices.Clone(eventKinds), denied); len(kinds) > 0 {
+			return kinds, nil
+		}
+		return nil, tandem.Errorf(tandem.Forbidden, "follow events", "", "there is nothing that you may read").WithHint("use a token with a scope such as %s", registry.ReadDevices)
+	}
+	if at := slices.IndexFunc(kinds, denied); at >= 0 {
+		return nil, tandem.Errorf(tandem.Forbidden, "follow events", "", "you may not hear of %s", kinds[at]).WithHint("it needs %s", readsKind[kinds[at]])
 	}
 	return kinds, nil
 }
@@ -104,10 +126,9 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, s *stream, cursor, 
 	if !out.flush() {
 		return
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(a.options.Heartbeat)
 	defer beat.Stop()
-	checked := a.options.Clock()
-	for {
+	for beats := 1; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -116,11 +137,8 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, s *stream, cursor, 
 		case b := <-s.batches:
 			out.batch(b, eventID(a.options.Clock(), b.cursor))
 		case <-beat.C:
-			if now := a.options.Clock(); now.Sub(checked) >= recheck-heartbeat/2 {
-				checked = now
-				if !a.stillMay(r) {
-					return
-				}
+			if beats++; beats%recheck == 0 && !a.stillMay(r, s.kinds) {
+				return
 			}
 			a.beat(out, s)
 		}
