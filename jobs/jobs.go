@@ -98,6 +98,7 @@ type Jobs struct {
 	stopping  atomic.Bool
 	counts    counts
 	health    health
+	doing     sync.Map // the ids of the jobs of runs that this process is at
 	push      pushMemory
 	sweeping  sweepMemory
 }

@@ -14,6 +14,8 @@ const turn = 500 * time.Millisecond
 // performRun does a queued run. While its service is busy it does not wait here, where it would keep others from
 // their turn, but comes back.
 func (j *Jobs) performRun(ctx context.Context, w *job) error {
+	j.doing.Store(w.id, true)
+	defer j.doing.Delete(w.id)
 	if j.stopping.Load() {
 		return later(turn)
 	}
@@ -138,7 +140,8 @@ func (j *Jobs) suspects(ctx context.Context, runs []tandem.Run) ([]tandem.Run, e
 }
 
 // waitingRuns gives the runs that have a job which will be done: one that waits, or one that a process has begun just now.
-// A job that has been in hand for a while though its run is still queued was in the hands of a process that died.
+// A job that has been in hand for a while though its run is still queued was in the hands of a process that died, or of one
+// that lost the database while it took the job or gave it back.
 func (j *Jobs) waitingRuns(ctx context.Context) (map[string]bool, error) {
 	jobs, err := j.engine.unfinishedOf(ctx, tandem.JobRun)
 	if err != nil {
@@ -146,17 +149,23 @@ func (j *Jobs) waitingRuns(ctx context.Context) (map[string]bool, error) {
 	}
 	waiting := map[string]bool{}
 	for _, w := range jobs {
-		if !w.inHand || w.by == j.Holder || time.Since(w.attemptedAt) < j.pace(deserted) {
+		if !w.inHand || j.isAt(&w) || time.Since(w.attemptedAt) < j.pace(deserted) {
 			waiting[w.Args["run_id"]] = true
 		}
 	}
 	return waiting, nil
 }
 
+// isAt reports whether this process is doing a job now; that it once took it proves nothing.
+func (j *Jobs) isAt(w *row) bool {
+	_, at := j.doing.Load(w.id)
+	return at && w.by == j.Holder
+}
+
 // forgetAfter is how long the job of a run that has ended may still be in a process's hands.
 const forgetAfter = time.Minute
 
-// forgetDead ends the jobs that dead processes had in hand, once their runs have ended elsewhere: the job engine does
+// forgetDead ends the jobs that dead processes had in hand, or that were never given back, once their runs have ended elsewhere: the job engine does
 // not know that they died, since a run may last.
 func (j *Jobs) forgetDead(ctx context.Context) (more bool, err error) {
 	jobs, err := j.engine.unfinishedOf(ctx, tandem.JobRun)
@@ -164,7 +173,7 @@ func (j *Jobs) forgetDead(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, w := range jobs {
-		if !w.inHand || w.by == j.Holder || time.Since(w.attemptedAt) < forgetAfter {
+		if !w.inHand || j.isAt(&w) || time.Since(w.attemptedAt) < forgetAfter {
 			continue
 		}
 		run, err := j.Store.Run(ctx, w.Org, w.Args["run_id"])

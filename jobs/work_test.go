@@ -214,6 +214,43 @@ func TestLostJobIsMadeAgain(t *testing.T) {
 	})
 }
 
+// TestJobTakenAndNeverGivenBack: the database went away while this very process took a run's job, so that nobody does it.
+func TestJobTakenAndNeverGivenBack(t *testing.T) {
+	inBoth(t, func(w *world) {
+		w.remote("gate")
+		s := w.stored()
+		s.SyncEnabled = false
+		w.must(w.store.UpdateService(w.ctx, w.org, s))
+		p := w.process("one", nil)
+		lease, err := w.store.AcquireLease(w.ctx, w.org, w.service, "another", "another", time.Minute)
+		w.must(err)
+		run, err := p.engine.Queue(w.ctx, w.org, tandem.RunRequest{ServiceID: w.service})
+		w.must(err)
+		exec := func(statement string) int64 {
+			w.t.Helper()
+			result, err := w.store.DB().DB.ExecContext(w.ctx, statement)
+			w.must(err)
+			n, err := result.RowsAffected()
+			w.must(err)
+			return n
+		}
+		taken := "UPDATE river_job SET state = 'running', attempted_at = '2020-01-01 00:00:00', attempted_by = "
+		if w.place.postgres {
+			taken += "ARRAY['one']"
+		} else {
+			taken += `jsonb('["one"]')`
+		}
+		w.eventually("its job was taken", func() bool { return exec(taken+" WHERE kind = 'run' AND state <> 'running'") == 1 })
+		w.advance(settleIn)
+		w.must(w.store.ReleaseLease(w.ctx, w.org, lease))
+		w.eventually("the run has ended", func() bool {
+			now, err := w.store.Run(w.ctx, w.org, run.ID)
+			w.must(err)
+			return now.Status.Ended()
+		})
+	})
+}
+
 // TestStopHandsRunsOn: a process that stops ends its runs at a batch border; another does what is left.
 func TestStopHandsRunsOn(t *testing.T) {
 	inBoth(t, func(w *world) {
