@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -110,11 +111,11 @@ func (s *site) command(args ...string) []byte {
 	cmd.Env = s.env
 	out, err := cmd.Output()
 	if err != nil {
-		text := ""
-		if e, ok := err.(*exec.ExitError); ok {
-			text = string(e.Stderr)
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			s.t.Fatalf("tandem %s: %v\n%s", strings.Join(args, " "), err, failed.Stderr)
 		}
-		s.t.Fatalf("tandem %s: %v\n%s", strings.Join(args, " "), err, text)
+		s.t.Fatalf("tandem %s: %v", strings.Join(args, " "), err)
 	}
 	return out
 }

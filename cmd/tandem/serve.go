@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"tandem"
-	"tandem/registry"
 )
 
 // ServeCmd is `tandem serve`.
@@ -142,6 +141,3 @@ func (v *serving) base() string {
 	}
 	return scheme + "://" + v.server.Addresses()[0].String()
 }
-
-// systemActor is who does what nobody asked for.
-var systemActor = registry.Actor{Kind: tandem.SystemActor, Name: "tandem serve", Root: true}

@@ -142,4 +142,6 @@ func (m deliveryMeter) Count(_ string, what webhook.Outcome, why webhook.Reason,
 }
 
 // Took times a stretch of a delivery's way.
-func (m deliveryMeter) Took(stage webhook.Stage, d time.Duration) { m.metrics.DeliveryTook(string(stage), d) }
+func (m deliveryMeter) Took(stage webhook.Stage, d time.Duration) {
+	m.metrics.DeliveryTook(string(stage), d)
+}
