@@ -42,6 +42,7 @@ type Options struct {
 	Log      *slog.Logger // default: the process's
 	// PublicURL is how people reach the server, such as https://tandem.example.com. With https, cookies are for https alone.
 	PublicURL string
+	HTTPS     bool  // browsers reach it over https, whether PublicURL is known or not
 	OIDC      *OIDC // nil for none
 	Version   string
 	// Note is told who sent a request, for the log; nil for nobody.

@@ -49,7 +49,7 @@ func newSessions(o *Options, public *url.URL) (*scs.SessionManager, *sessionStor
 	m.Store, m.Codec = kept, sessionCodec{}
 	m.Lifetime = o.Lifetime // idle sessions are ended by the store's own expiry
 	m.Cookie.Name, m.Cookie.Path, m.Cookie.HttpOnly, m.Cookie.SameSite = "tandem", "/", true, http.SameSiteLaxMode
-	if public != nil && public.Scheme == "https" {
+	if o.HTTPS || public != nil && public.Scheme == "https" {
 		m.Cookie.Name, m.Cookie.Secure = "__Host-tandem", true
 	}
 	return m, kept

@@ -145,6 +145,16 @@ func TestOverHTTPS(t *testing.T) {
 	b.with("Origin", "http://tandem.example.com").post("/api/v1/devices", `{"name":"x"}`).problem(403, "cross_origin")
 }
 
+// TestOwnCertificateWithoutAPublicURL: a server that has a certificate gives its cookie to https alone, too.
+func TestOwnCertificateWithoutAPublicURL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t), func(o *api.Options) { o.PublicURL, o.HTTPS = "", true })
+	c := cookie(w.as("").post("/api/v1/session", map[string]string{"email": "owner@example.com", "password": password}).is(200))
+	if c == nil || c.Name != "__Host-tandem" || !c.Secure {
+		t.Fatalf("the cookie is %+v", c)
+	}
+}
+
 // TestFirstOwner: the set-up link makes the first owner and signs them in, once.
 func TestFirstOwner(t *testing.T) {
 	t.Parallel()

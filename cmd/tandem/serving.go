@@ -147,7 +147,8 @@ func (v *serving) receive() {
 
 // answer sets the API up.
 func (v *serving) answer() (err error) {
-	options := api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: v.cmd.PublicURL, Version: version, Note: server.NoteActor}
+	options := api.Options{Registry: v.registry, Store: v.store, Clock: v.Clock, NewID: newID, Log: v.log, PublicURL: v.cmd.PublicURL, HTTPS: v.cmd.TLSCert != "", Version: version,
+		Note: server.NoteActor}
 	if v.cmd.OIDCIssuer != "" {
 		secret, err := optionalSecret(v.cmd.OIDCClientSecretFile)
 		if err != nil {
