@@ -75,9 +75,8 @@ type AuditStore interface {
 	Seal(ctx context.Context, org string, seals []AuditSeal) error
 	// OrganizationsToSeal names those with unsealed entries.
 	OrganizationsToSeal(ctx context.Context) ([]string, error)
-	// RunEntriesDigest reads the entries of a run that one "run.batch" audit entry is about, by the ids that the batch
-	// names as first and last, and gives their number and digest, to be held against it.
-	RunEntriesDigest(ctx context.Context, org, run, firstID, lastID string) (n int, digest string, err error)
+	// RunDigests reads all entries of a run, once, and gives what its "run.batch" audit entries are to be held against.
+	RunDigests(ctx context.Context, org, run string) (RunDigests, error)
 	// PruneAudit removes sealed entries older than an instant, leaving a checkpoint.
 	PruneAudit(ctx context.Context, org string, before time.Time, limit int) (removed int, err error)
 }

@@ -101,37 +101,53 @@ func (d *digest) add(e *tandem.Entry) {
 
 func (d *digest) sum() string { return hex.EncodeToString(d.Sum(nil)) }
 
-// RunEntriesDigest reads the entries of a batch again, and gives their number and digest. Rows that name no batch count where
-// their id is between its first and last: nothing can be slipped in there.
-func (s *Store) RunEntriesDigest(ctx context.Context, org, run, firstID, lastID string) (n int, sum string, err error) {
+// RunDigests reads the entries of a run again, once for all of its batches.
+func (s *Store) RunDigests(ctx context.Context, org, run string) (found tandem.RunDigests, err error) {
 	const op = "check a run's entries"
-	for _, v := range []string{run, firstID, lastID} {
-		if err := checkText(v); err != nil {
-			return 0, "", s.fail(op, err)
-		}
+	if err := checkText(run); err != nil {
+		return found, s.fail(op, err)
 	}
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		d := newDigest()
-		n, sum = 0, ""
-		err := eachEntry(ctx, tx, org, func(e *tandem.Entry) {
-			d.add(e)
-			n++
-		}, "SELECT "+entryRead+` FROM golioth_sync_log_entries AS e WHERE e.organization_id = ? AND e.run_id = ?
-			AND (e.batch = ? OR e.batch IS NULL AND e.id BETWEEN ? AND ?) ORDER BY e.id`, org, run, firstID, firstID, lastID)
-		if n > 0 {
-			sum = d.sum()
+		found = tandem.RunDigests{Batches: map[string]tandem.BatchDigest{}}
+		type state struct {
+			*digest
+			n int
+		}
+		states := map[string]*state{}
+		text := "SELECT COALESCE(e.batch, ''), " + entryRead + " FROM golioth_sync_log_entries AS e WHERE e.organization_id = ? AND e.run_id = ? ORDER BY e.id"
+		var name word
+		err := eachEntryWith(ctx, tx, org, []any{&name}, func(e *tandem.Entry) {
+			if name == "" {
+				found.Unnamed = append(found.Unnamed, e.ID)
+				return
+			}
+			one, ok := states[string(name)]
+			if !ok {
+				one = &state{digest: newDigest()}
+				states[string(name)] = one
+			}
+			one.add(e)
+			one.n++
+		}, text, org, run)
+		for name, one := range states {
+			found.Batches[name] = tandem.BatchDigest{Entries: one.n, Digest: one.sum()}
 		}
 		return err
 	})
-	return n, sum, err
+	return found, err
 }
 
 // eachEntry calls fn for every row of a query that selects entryRead.
 func eachEntry(ctx context.Context, tx bun.Conn, org string, fn func(e *tandem.Entry), text string, args ...any) error {
+	return eachEntryWith(ctx, tx, org, nil, fn, text, args...)
+}
+
+// eachEntryWith does the same where other columns come first.
+func eachEntryWith(ctx context.Context, tx bun.Conn, org string, before []any, fn func(e *tandem.Entry), text string, args ...any) error {
 	var id, run, service, outcome, code, failure word
 	var created stamp
 	c := changeScan{}
-	targets := append(append([]any{&id, &run, &service}, c.targets()...), &outcome, &code, &failure, &created)
+	targets := append(append(append(before, &id, &run, &service), c.targets()...), &outcome, &code, &failure, &created)
 	return query(ctx, tx, func(rows *sql.Rows) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err

@@ -341,48 +341,52 @@ var auditTests = map[string]func(*world){
 		}
 		middle := c.Entries[600]
 		w.apply(c)
+		digestOf := func(run, batch string) (tandem.BatchDigest, int) {
+			w.Helper()
+			found, err := w.st.RunDigests(w.ctx, w.org, run)
+			w.must(err)
+			return found.Batches[batch], len(found.Unnamed)
+		}
 		total := 0
 		for _, run := range []tandem.Run{one, two} {
 			told := w.batchesOf(run.ID)
 			if len(told) != 1 {
 				w.Fatalf("%d batches are told of", len(told))
 			}
-			n, digest, err := w.st.RunEntriesDigest(w.ctx, w.org, run.ID, told[0].First, told[0].Last)
-			w.must(err)
-			w.equal([]any{n, digest}, []any{told[0].Entries, told[0].Digest})
-			total += n
+			got, unnamed := digestOf(run.ID, told[0].First)
+			w.equal([]any{got, unnamed}, []any{tandem.BatchDigest{Entries: told[0].Entries, Digest: told[0].Digest}, 0})
+			total += got.Entries
 		}
 		w.equal(total, len(c.Entries))
 		// A second batch, whose ids lie between those of the first, is told of by itself.
 		between := w.newEntry(one, d, func(e *tandem.Entry) { e.ID = middle.ID + "-later"; e.RunID = middle.RunID })
 		w.apply(tandem.Changes{Entries: []tandem.Entry{between}})
 		for _, b := range w.batchesOf(middle.RunID) {
-			n, digest, err := w.st.RunEntriesDigest(w.ctx, w.org, middle.RunID, b.First, b.Last)
-			w.must(err)
-			w.equal([]any{n, digest}, []any{b.Entries, b.Digest})
+			got, _ := digestOf(middle.RunID, b.First)
+			w.equal(got, tandem.BatchDigest{Entries: b.Entries, Digest: b.Digest})
 		}
 		// What is tampered with shows.
 		batch := w.batchesOf(middle.RunID)[0]
 		if batch.Entries == 1 { // both were told of in one millisecond
 			batch = w.batchesOf(middle.RunID)[1]
 		}
-		check := func(entries int, same bool) {
+		check := func(entries, slippedIn int, same bool) {
 			w.Helper()
-			n, digest, err := w.st.RunEntriesDigest(w.ctx, w.org, middle.RunID, batch.First, batch.Last)
-			w.must(err)
-			w.equal([]any{n, digest == batch.Digest}, []any{entries, same})
+			got, unnamed := digestOf(middle.RunID, batch.First)
+			w.equal([]any{got.Entries, unnamed, got.Digest == batch.Digest}, []any{entries, slippedIn, same})
 		}
-		check(batch.Entries, true)
+		check(batch.Entries, 0, true)
 		const columns = "organization_id, run_id, service_id, side, action, device_name, outcome, created_at"
 		w.must(w.owner("INSERT INTO golioth_sync_log_entries (id, "+columns+") SELECT ?, "+columns+" FROM golioth_sync_log_entries WHERE organization_id = ? AND id = ?",
 			middle.ID+"-slipped-in", w.org, middle.ID))
-		check(batch.Entries+1, false)
+		check(batch.Entries, 1, true)
+		w.must(w.owner("INSERT INTO golioth_sync_log_entries (id, batch, "+columns+") SELECT ?, batch, "+columns+" FROM golioth_sync_log_entries WHERE organization_id = ? AND id = ?",
+			middle.ID+"-slipped-in-too", w.org, middle.ID))
+		check(batch.Entries+1, 1, false)
 		w.must(w.owner("DELETE FROM golioth_sync_log_entries WHERE organization_id = ? AND id = ?", w.org, middle.ID))
-		check(batch.Entries, false)
+		check(batch.Entries, 1, false)
 		w.must(w.owner("DELETE FROM golioth_sync_log_entries WHERE organization_id = ? AND run_id = ?", w.org, middle.RunID))
-		n, _, err := w.st.RunEntriesDigest(w.ctx, w.org, middle.RunID, batch.First, batch.Last)
-		w.must(err)
-		w.equal(n, 0)
+		check(0, 0, false)
 	},
 	"S37 letting go of a project is told of too": func(w *world) {
 		s := w.service("svc")

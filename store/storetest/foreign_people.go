@@ -90,9 +90,9 @@ var peopleForeign = cases{
 		last := a.people.seals[len(a.people.seals)-1]
 		return refused(b.st.Seal(b.ctx, b.org, sealsOf(last.Seq, last.Hash, b.now, a.people.audit.ID)), b.st.Seal(b.ctx, b.org, sealsOf(0, genesis, b.now, a.people.audit.ID)))
 	},
-	"RunEntriesDigest": func(b *world, a filled) []outcome {
-		n, digest, err := b.st.RunEntriesDigest(b.ctx, b.org, a.run.ID, a.entry.ID, a.entry.ID)
-		return append(got(n, err), got(digest, nil)...)
+	"RunDigests": func(b *world, a filled) []outcome {
+		found, err := b.st.RunDigests(b.ctx, b.org, a.run.ID)
+		return append(got(len(found.Batches), err), got(len(found.Unnamed), nil)...)
 	},
 	"PruneAudit": func(b *world, _ filled) []outcome {
 		return one(b.st.PruneAudit(b.ctx, b.org, b.now.Add(100*365*24*time.Hour), 10))
