@@ -58,6 +58,7 @@ type CLI struct {
 	Restore    RestoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
 	Secret     SecretCmd     `cmd:"" help:"The keys that encrypt API keys: rotate."`
 	Serve      ServeCmd      `cmd:"" help:"Serve people, programs and webhooks, and keep the services in step by their schedules."`
+	Health     HealthCmd     `cmd:"" help:"Ask the server on this machine whether it is well; for health checks."`
 	Demo       DemoCmd       `cmd:"" help:"Everything at once, against a simulated project: import, edits, a conflict, an undo."`
 	Simulator  SimulatorCmd  `cmd:"" help:"Serve a simulated Golioth project with any number of devices, and with faults."`
 	Version    VersionCmd    `cmd:"" help:"Print the version."`
