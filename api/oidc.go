@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,10 +129,26 @@ func (a *API) oidc() {
 		func(ctx context.Context, in *callbackInput) (*redirection, error) {
 			to, err := a.oidcCallback(ctx, in.Code, in.State, in.Error, in.Issuer)
 			if err != nil {
+				a.notLetIn(ctx, err)
 				to = a.provider.settings.SignInPage + "?problem=" + url.QueryEscape(a.failed(ctx, err).Code)
 			}
 			return &redirection{http.StatusSeeOther, to}, nil
 		})
+}
+
+// notLetIn tells the log why the provider's answer did not do: mostly that is for whoever runs the server to mend. What
+// the provider replied is left out, but for its code.
+func (a *API) notLetIn(ctx context.Context, err error) {
+	var e *tandem.Error
+	if !errors.As(err, &e) || e.Err == nil || e.Code != tandem.Unauthorized {
+		return
+	}
+	cause := e.Err.Error()
+	var refused *oauth2.RetrieveError
+	if errors.As(e.Err, &refused) {
+		cause = strings.TrimSpace(refused.ErrorCode + " " + refused.Response.Status)
+	}
+	a.logger(ctx).WarnContext(ctx, "signing in through the identity provider failed", "message", e.Message, "cause", cause[:min(len(cause), 300)])
 }
 
 // oidcStart remembers what the answer must match, and gives the provider's page.

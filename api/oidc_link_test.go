@@ -1,11 +1,33 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 
 	"tandem"
+	"tandem/api"
 	"tandem/registry"
+	"tandem/store/sqlite/sqlitetest"
 )
+
+// TestAWrongClientSecretIsInTheLog: the person is told to begin again; whoever runs the server finds why it fails.
+func TestAWrongClientSecretIsInTheLog(t *testing.T) {
+	t.Parallel()
+	var public string
+	p := newIdentityProvider(t, func() string { return public + "/api/v1/session/oidc/callback" })
+	w := newWorld(t, sqlitetest.Open(t), func(o *api.Options) {
+		public = o.PublicURL
+		o.OIDC = &api.OIDC{Issuer: p.url, ClientID: "tandem", ClientSecret: "a wrong one"}
+	})
+	p.add("owner", "owner@example.com", true)
+	p.login = "owner"
+	if got := w.browser().through("/api/v1/session/oidc/start"); got.header.Get("Location") != "/sign-in?problem=unauthorized" {
+		t.Errorf("the browser is sent to %s", got.header.Get("Location"))
+	}
+	if log := w.logged.String(); !strings.Contains(log, "did not take the code") || !strings.Contains(log, "invalid_client") || strings.Contains(log, "a wrong one") {
+		t.Errorf("the log says %s", log)
+	}
+}
 
 // TestWhoOnlyHeldAnInvitationLosesTheAccountToItsOwner: an account made in somebody's name is theirs alone as soon as the
 // identity provider vouches for them.

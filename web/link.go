@@ -89,7 +89,7 @@ func invitation(r *registry.Registry) link {
 			v := view{Title: "Join " + at.Organization.Name, Email: at.Invitation.Email, AskName: true, Button: "Create the account and join",
 				Intro: "You are invited as " + string(at.Invitation.Role) + "."}
 			if err == nil && at.HasAccount {
-				v.Button, v.Done = "", "You have an account already. Sign in and join with it: POST /api/v1/session/join with this link's token."
+				v.Button, v.Done = "", "You have an account already. Sign in and join with it: POST /api/v1/session/invitation/join with this link's token."
 			}
 			return v, err
 		},

@@ -110,6 +110,16 @@ func TestSetUp(t *testing.T) {
 	s.want(404, "This link does not work", status, page)
 }
 
+// another makes another organization.
+func (s *site) another() string {
+	s.t.Helper()
+	o, err := s.registry.CreateOrganization(s.t.Context(), registry.System("test"), "Another", "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return o.ID
+}
+
 func TestInvitationAndReset(t *testing.T) {
 	s := newSite(t)
 	s.setUp()
@@ -126,6 +136,12 @@ func TestInvitationAndReset(t *testing.T) {
 	s.want(200, "viewer@example.com", status, page)
 	status, page = s.ask("/invitation", url.Values{"token": {secret}, "name": {"Viewer"}, "password": {good}, "again": {good}})
 	s.want(200, "Welcome", status, page)
+	_, again, err := s.registry.Invite(ctx, root, s.another(), "viewer@example.com", tandem.Viewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, page = s.ask("/invitation?token="+again, nil)
+	s.want(200, "POST /api/v1/session/invitation/join", status, page)
 	_, reset, err := s.registry.ResetByCommand(ctx, root, "viewer@example.com", false)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +178,10 @@ func TestSignInPage(t *testing.T) {
 		s.want(200, `data-step="code" data-next="/"`, 200, page)
 	}
 	_, page = s.ask("/sign-in?problem=unauthorized", nil)
-	s.want(200, "vouches for nobody", 200, page)
+	s.want(200, "Begin again", 200, page)
+	_, page = s.ask("/sign-in?problem=forbidden", nil)
+	s.want(200, "Ask an administrator for an invitation", 200, page)
+	s.want(200, `<form method="post"`, 200, page) // without the script, a password does not end in an address
 	_, page = s.ask("/sign-in?problem=%3Cscript%3E", nil)
 	s.want(200, "Signing in through the identity provider failed", 200, page)
 	for path, text := range map[string]string{"/page.css": "color-scheme", "/signin.js": "fetch("} {

@@ -34,7 +34,8 @@ type signInView struct {
 
 // problems says for people what the API's codes say for programs.
 var problems = map[string]string{
-	"unauthorized": "The identity provider vouches for nobody who has an account here. Ask an administrator for an invitation.",
+	"forbidden":    "There is no account here with an email that the identity provider has verified as yours. Ask an administrator for an invitation to that email.",
+	"unauthorized": "The identity provider did not let you in, or its answer came too late. Begin again.",
 	"rate_limited": "Too many tries. Wait a little.",
 	"unavailable":  "The identity provider does not answer. Try again later.",
 }
