@@ -91,6 +91,10 @@ type DeliveryStore interface {
 	// ClaimDeliveries gives deliveries to one process for a time, oldest first of each device, from any organization:
 	// stored and retrying ones that are due, and those whose claim ran out.
 	ClaimDeliveries(ctx context.Context, holder string, limit int, ttl time.Duration) ([]Delivery, error)
+	// Reporting gives what LinkedByExternal does with no more of each device than a report is held against: of the
+	// assignment its device, remote id, status and whether it is synced, of the device when it was made and deleted, when
+	// it was last seen, and its firmware.
+	Reporting(ctx context.Context, org, service string, externalIDs []string) ([]Linked, error)
 	// Deliveries and Delivery read one organization's.
 	Deliveries(ctx context.Context, org string, filter DeliveryFilter) ([]Delivery, int, error)
 	Delivery(ctx context.Context, org, id string) (Delivery, error)

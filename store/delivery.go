@@ -45,17 +45,18 @@ const (
 )
 
 // StoreDeliveries adds deliveries of any organizations in one transaction (S34), and names by position those that were stored before (S35).
+// Their bodies must not be changed afterwards.
 func (s *Store) StoreDeliveries(ctx context.Context, deliveries []tandem.Delivery) (duplicates []int, err error) {
 	if len(deliveries) == 0 {
 		return nil, nil
 	}
+	var fresh []int
 	err = s.write(ctx, "store deliveries", everyOrganization, func(tx bun.Conn) error {
 		now, err := s.deliverable(ctx, tx, deliveries)
 		if err != nil {
 			return err
 		}
-		fresh, err := s.unseen(ctx, tx, deliveries)
-		if err != nil {
+		if fresh, err = s.unseen(ctx, tx, deliveries); err != nil {
 			return err
 		}
 		duplicates = others(len(deliveries), fresh)
@@ -68,6 +69,7 @@ func (s *Store) StoreDeliveries(ctx context.Context, deliveries []tandem.Deliver
 		return s.putEvents(ctx, tx, arrivals(deliveries, fresh, now))
 	})
 	if err == nil {
+		s.recent.keep(deliveries, fresh)
 		s.bell.ring()
 	}
 	return duplicates, err

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -19,11 +18,17 @@ func (s *Store) ClaimDeliveries(ctx context.Context, holder string, limit int, t
 	if err := checkText(holder); err != nil {
 		return nil, s.fail(op, err)
 	}
-	if due, err := s.anyDue(ctx); err != nil || !due || limit <= 0 {
-		return nil, err
+	if limit <= 0 {
+		return nil, nil
 	}
+	if s.dialect.Exclude(op) == "" { // writers exclude each other: not for nothing
+		if due, err := s.anyDue(ctx); err != nil || !due {
+			return nil, err
+		}
+	}
+	var rows []dueDelivery
 	err = s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
-		claimed = nil
+		rows = nil
 		if statement := s.dialect.Exclude(op); statement != "" {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
@@ -33,29 +38,56 @@ func (s *Store) ClaimDeliveries(ctx context.Context, holder string, limit int, t
 		if err != nil {
 			return err
 		}
-		rows, err := dueDeliveries(ctx, tx, now, limit)
-		if err != nil || len(rows) == 0 {
+		if rows, err = dueDeliveries(ctx, tx, now, limit); err != nil || len(rows) == 0 {
 			return err
-		}
-		mine := func(b *bulk, i int) {
-			b.text(rows[i].org)
-			b.text(rows[i].id)
 		}
 		if _, err := s.bulkly(ctx, tx, "WITH v (organization_id, id) AS (", `) UPDATE delivery_states AS s SET claimed_by = `+quoted(holder)+
 			`, claimed_until = `+s.dialect.Cast(quoted(formatTime(now.Add(ttl))), "time")+` FROM v WHERE s.organization_id = v.organization_id AND s.id = v.id`,
-			len(rows), mine); err != nil {
+			len(rows), func(b *bulk, i int) {
+				b.text(rows[i].OrganizationID)
+				b.text(rows[i].ID)
+			}); err != nil {
 			return err
 		}
-		if err := s.returning(ctx, tx, "WITH v (organization_id, id) AS (", `) SELECT `+deliveryRead+` FROM v
-			CROSS JOIN delivery_states AS s CROSS JOIN deliveries AS d WHERE s.organization_id = v.organization_id AND s.id = v.id
-			AND d.organization_id = v.organization_id AND d.id = v.id`,
-			len(rows), mine, func(reply *sql.Rows) error { return scanDelivery(reply, &claimed) }); err != nil {
-			return err
-		}
-		inOrder(claimed, rows)
-		return nil
+		return s.recall(ctx, tx, rows)
 	})
-	return claimed, err
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if rows[i].there {
+			claimed = append(claimed, rows[i].Delivery)
+		}
+	}
+	return claimed, nil
+}
+
+// recall gives rows what the deliveries themselves say: those that this process stored lately it remembers, the others it reads.
+func (s *Store) recall(ctx context.Context, tx bun.Conn, rows []dueDelivery) error {
+	at := map[recentKey]int{}
+	var unknown []int
+	for i := range rows {
+		if d, ok := s.recent.take(rows[i].OrganizationID, rows[i].ID); ok {
+			rows[i].tell(&d)
+			continue
+		}
+		at[recentKey{rows[i].OrganizationID, rows[i].ID}] = i
+		unknown = append(unknown, i)
+	}
+	var read []tandem.Delivery
+	if err := s.returning(ctx, tx, "WITH v (organization_id, id) AS (", `) SELECT `+deliveryRead+` FROM v
+		CROSS JOIN delivery_states AS s CROSS JOIN deliveries AS d WHERE s.organization_id = v.organization_id AND s.id = v.id
+		AND d.organization_id = v.organization_id AND d.id = v.id`,
+		len(unknown), func(b *bulk, i int) {
+			b.text(rows[unknown[i]].OrganizationID)
+			b.text(rows[unknown[i]].ID)
+		}, func(reply *sql.Rows) error { return scanDelivery(reply, &read) }); err != nil {
+		return err
+	}
+	for i := range read {
+		rows[at[recentKey{read[i].OrganizationID, read[i].ID}]].tell(&read[i])
+	}
+	return nil
 }
 
 // claimable is where a delivery is due.
@@ -74,52 +106,52 @@ func (s *Store) anyDue(ctx context.Context) (due bool, err error) {
 	return due, err
 }
 
-// dueDelivery is a row to claim.
-type dueDelivery struct{ org, id, service, external string }
+// dueDelivery is a row to claim: its state, and, once it is there, the delivery itself.
+type dueDelivery struct {
+	tandem.Delivery
+	there bool
+}
+
+// tell adds the delivery to its state.
+func (r *dueDelivery) tell(d *tandem.Delivery) {
+	state := r.Delivery
+	r.Delivery, r.there = *d, true
+	r.Status, r.Attempts, r.NextAt, r.Error, r.ProcessedAt, r.RunID = state.Status, state.Attempts, state.NextAt, state.Error, state.ProcessedAt, state.RunID
+}
 
 // dueDeliveries walks what is due, oldest first, claimed or not: a claimed one keeps those of its device behind it.
 func dueDeliveries(ctx context.Context, tx bun.Conn, now time.Time, limit int) (free []dueDelivery, err error) {
 	type device struct{ org, service, external string }
 	busy := map[device]bool{}
 	after, args := "", []any{}
-	for step := limit + chunk; ; {
+	for step := limit; ; {
 		seen := 0
 		var last stamp
 		var lastID string
 		err := query(ctx, tx, func(rows *sql.Rows) error {
 			d := dueDelivery{}
-			var until stamp
-			if err := rows.Scan(&d.org, &d.id, &d.service, &d.external, &last, &until); err != nil {
+			var failure, run word
+			var until, processed stamp
+			if err := rows.Scan(&d.OrganizationID, &d.ID, &d.ServiceID, &d.ExternalDeviceID, &d.Status, &d.Attempts, &last, &failure, &processed, &run, &until); err != nil {
 				return err
 			}
-			seen, lastID = seen+1, d.id
-			whose := device{d.org, d.service, d.external}
+			d.NextAt, d.Error, d.ProcessedAt, d.RunID = last.ptr(), string(failure), processed.ptr(), string(run)
+			seen, lastID = seen+1, d.ID
+			whose := device{d.OrganizationID, d.ServiceID, d.ExternalDeviceID}
 			switch {
 			case until.After(now):
-				busy[whose] = d.external != ""
+				busy[whose] = d.ExternalDeviceID != ""
 			case len(free) < limit && !busy[whose]:
 				free = append(free, d)
 			}
 			return nil
-		}, "SELECT organization_id, id, service_id, external_device_id, due_at, claimed_until FROM delivery_states WHERE "+claimable+after+
-			" ORDER BY due_at, id LIMIT ?", append(append([]any{at(now)}, args...), step)...)
+		}, "SELECT organization_id, id, service_id, external_device_id, status, attempts, due_at, error, processed_at, run_id, claimed_until FROM delivery_states WHERE "+
+			claimable+after+" ORDER BY due_at, id LIMIT ?", append(append([]any{at(now)}, args...), step)...)
 		if err != nil || seen < step || len(free) >= limit {
 			return free, err
 		}
 		after, args = " AND (due_at, id) > (?, ?)", []any{at(last.Time), lastID}
 	}
-}
-
-// inOrder sorts deliveries as the rows are.
-func inOrder(deliveries []tandem.Delivery, rows []dueDelivery) {
-	type key struct{ org, id string }
-	place := make(map[key]int, len(rows))
-	for i := range rows {
-		place[key{rows[i].org, rows[i].id}] = i
-	}
-	slices.SortFunc(deliveries, func(a, b tandem.Delivery) int {
-		return place[key{a.OrganizationID, a.ID}] - place[key{b.OrganizationID, b.ID}]
-	})
 }
 
 // ReplayDeliveries sets deliveries back to stored, due now. Left out are ids of others, refused ones, which nobody has

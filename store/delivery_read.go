@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -58,6 +60,47 @@ func (s *Store) Delivery(ctx context.Context, org, id string) (found tandem.Deli
 	return some[0], nil
 }
 
+// Reporting gives the devices behind some remote ids, with no more of each than a report is held against.
+func (s *Store) Reporting(ctx context.Context, org, service string, externalIDs []string) (found []tandem.Linked, err error) {
+	const op = "read reporting devices"
+	if err := errors.Join(checkText(org), checkText(service)); err != nil {
+		return nil, s.fail(op, err)
+	}
+	own := "organization_id = " + quoted(org)
+	err = s.readKeyed(ctx, op, org, func(tx bun.Conn) error {
+		found = make([]tandem.Linked, 0, len(externalIDs))
+		for some := range slices.Chunk(externalIDs, 2*chunk) {
+			rows, err := s.keyed(ctx, tx, "SELECT a.device_id, a.external_device_id, a.sync_enabled, a.sync_status, d.last_seen, d.firmware, d.firmware_at, d.deleted_at, d.created_at FROM ",
+				"device_service_assignments", "a", own+" AND service_id = "+quoted(service), "external_device_id", some,
+				s.dialect.Follow("devices", "d", own, "id", "a.device_id"))
+			if err != nil {
+				return err
+			}
+			if err := each(rows, func() error { return scanReporting(rows, org, service, &found) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// scanReporting adds a row of Reporting's to a list.
+func scanReporting(rows *sql.Rows, org, service string, found *[]tandem.Linked) (err error) {
+	var device, external, status, firmware word
+	var seen, dated, deleted, created stamp
+	one := tandem.Linked{}
+	if err := rows.Scan(&device, &external, &one.Assignment.SyncEnabled, &status, &seen, &firmware, &dated, &deleted, &created); err != nil {
+		return err
+	}
+	one.Device.ID, one.Device.OrganizationID, one.Assignment.OrganizationID, one.Assignment.ServiceID = string(device), org, org, service
+	one.Assignment.DeviceID, one.Assignment.ExternalDeviceID, one.Assignment.Status = string(device), string(external), tandem.SyncStatus(status)
+	one.Device.LastSeen, one.Device.FirmwareAt, one.Device.DeletedAt, one.Device.CreatedAt = seen.ptr(), dated.ptr(), deleted.ptr(), created.Time
+	one.Device.Firmware, err = decodeFirmware(firmware)
+	*found = append(*found, one)
+	return err
+}
+
 // scanDelivery adds a row of deliveryRead to a list.
 func scanDelivery(rows *sql.Rows, found *[]tandem.Delivery) error {
 	d := tandem.Delivery{}
@@ -89,7 +132,7 @@ func (s *Store) CountDeliveries(ctx context.Context, org string) (counts map[tan
 			err := rows.Scan(&status, &n)
 			counts[status] = n
 			return err
-		}, "SELECT s.status, COUNT(*) FROM delivery_states AS s WHERE "+where+"s.status <> 'processed' GROUP BY s.status")
+		}, "SELECT s.status, COUNT(*) FROM delivery_states AS s WHERE "+where+"s.status IN ('stored', 'retrying', 'waiting', 'dead', 'refused') GROUP BY s.status")
 		if err != nil || org == "" {
 			return err
 		}

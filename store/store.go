@@ -27,6 +27,7 @@ type Store struct {
 	dialect Dialect
 	hooks   []bun.QueryHook
 	bell    bell
+	recent  recent
 	// listings are kept of large fleets.
 	listings listings
 }

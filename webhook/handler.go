@@ -34,7 +34,7 @@ type Store interface {
 	ClaimDeliveries(ctx context.Context, holder string, limit int, ttl time.Duration) ([]tandem.Delivery, error)
 	WakeDeliveries(ctx context.Context, org, service string, externalIDs []string) (int, error)
 	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
-	LinkedByExternal(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error)
+	Reporting(ctx context.Context, org, service string, externalIDs []string) ([]tandem.Linked, error)
 	Organizations(ctx context.Context) ([]tandem.Organization, error)
 }
 

@@ -12,10 +12,11 @@ import (
 
 // How deliveries are claimed and tried again.
 const (
-	DefaultClaim = 250 // deliveries at once: on SQLite, requests wait meanwhile
+	DefaultClaim = 250  // deliveries at once: on SQLite, requests wait meanwhile
+	LargeClaim   = 1000 // where a database takes several writers
 	claimLife    = 30 * time.Second
 	pollEvery    = time.Second
-	gatherTime   = 50 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
+	gatherTime   = 80 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
 	manyFrom     = 16                    // deliveries in the last batch
 	sweepEvery   = 5 * time.Minute
 	mostAttempts = 8
@@ -273,7 +274,7 @@ func (p *Processor) load(ctx context.Context, w *work) error {
 	}
 	w.linked = make(map[remoteKey]*tandem.Linked, len(seen))
 	for service, ids := range about {
-		found, err := p.o.Store.LinkedByExternal(ctx, w.org, service, ids)
+		found, err := p.o.Store.Reporting(ctx, w.org, service, ids)
 		if err != nil {
 			return err
 		}

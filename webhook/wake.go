@@ -25,7 +25,7 @@ func (p *Processor) again(ctx context.Context, w *work) error {
 
 // wake sets those deliveries free whose devices are linked.
 func (p *Processor) wake(ctx context.Context, org, service string, ids []string) (int, error) {
-	found, err := p.o.Store.LinkedByExternal(ctx, org, service, ids)
+	found, err := p.o.Store.Reporting(ctx, org, service, ids)
 	if err != nil {
 		return 0, err
 	}

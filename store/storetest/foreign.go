@@ -183,6 +183,9 @@ var syncForeign = cases{
 	"LinkedByExternal": func(b *world, a filled) []outcome {
 		return one(b.st.LinkedByExternal(b.ctx, b.org, a.service.ID, []string{a.external}))
 	},
+	"Reporting": func(b *world, a filled) []outcome {
+		return one(b.st.Reporting(b.ctx, b.org, a.service.ID, []string{a.external}))
+	},
 	"LinkedByDevice": func(b *world, a filled) []outcome {
 		return one(b.st.LinkedByDevice(b.ctx, b.org, a.service.ID, []string{a.device.ID}))
 	},

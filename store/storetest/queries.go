@@ -160,6 +160,7 @@ func readEverything(w *world, f queried) {
 	check(w.st.Assignments(w.ctx, w.org, []string{id}))
 	check(w.st.Assignment(w.ctx, w.org, service, "ext-7"))
 	check(w.st.LinkedByExternal(w.ctx, w.org, service, []string{"ext-7", "ext-8"}))
+	check(w.st.Reporting(w.ctx, w.org, service, []string{"ext-7", "ext-8"}))
 	check(w.st.LinkedByDevice(w.ctx, w.org, service, []string{id}))
 	check(w.st.LinkedIDs(w.ctx, w.org, service, "ext-3", 100))
 	check(w.st.LinkedCount(w.ctx, w.org, service))

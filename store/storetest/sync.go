@@ -19,12 +19,23 @@ var syncTests = map[string]func(*world){
 		external := func(l tandem.Linked) string { return l.Assignment.ExternalDeviceID }
 		byExternal, err := w.st.LinkedByExternal(w.ctx, w.org, s.ID, []string{"x2", "x1", "none", "x1", "y1"})
 		w.must(err)
+		reporting, err := w.st.Reporting(w.ctx, w.org, s.ID, []string{"x2", "x1", "none", "x1", "y1"})
+		w.must(err)
 		byDevice, err := w.st.LinkedByDevice(w.ctx, w.org, s.ID, []string{e.ID, d.ID, "none"})
 		w.must(err)
 		for _, got := range [][]tandem.Linked{byExternal, byDevice} {
 			slices.SortFunc(got, func(a, b tandem.Linked) int { return strings.Compare(external(a), external(b)) })
 			w.equal(got, want)
 		}
+		slices.SortFunc(reporting, func(a, b tandem.Linked) int { return strings.Compare(external(a), external(b)) })
+		for i := range want { // what a report is held against
+			a, d := want[i].Assignment, want[i].Device
+			want[i].Assignment = tandem.Assignment{OrganizationID: a.OrganizationID, ServiceID: a.ServiceID, DeviceID: a.DeviceID, ExternalDeviceID: a.ExternalDeviceID,
+				SyncEnabled: a.SyncEnabled, Status: a.Status}
+			want[i].Device = tandem.Device{ID: d.ID, OrganizationID: d.OrganizationID, DeletedAt: d.DeletedAt, CreatedAt: d.CreatedAt,
+				Observed: tandem.Observed{LastSeen: d.LastSeen, Firmware: d.Firmware, FirmwareAt: d.FirmwareAt}}
+		}
+		w.equal(reporting, want)
 	},
 	"walks over linked pairs and over local devices": func(w *world) {
 		s := w.service("s")

@@ -76,6 +76,8 @@ var valueTests = map[string]func(*world){
 		count("Assignments", len(assignments), err)
 		linked, err := w.st.LinkedByExternal(w.ctx, w.org, s.ID, with("x"))
 		count("LinkedByExternal", len(linked), err)
+		linked, err = w.st.Reporting(w.ctx, w.org, s.ID, with("x"))
+		count("Reporting", len(linked), err)
 		linked, err = w.st.LinkedByDevice(w.ctx, w.org, s.ID, with(d.ID))
 		count("LinkedByDevice", len(linked), err)
 		candidates, err := w.st.Candidates(w.ctx, w.org, s.ID, probes)
