@@ -114,6 +114,13 @@ func TestUnseenSettingsWait(t *testing.T) {
 		w.remote("door")
 		w.advance(10 * time.Minute)
 		w.eventually("the schedule goes on", func() bool { _, ok := w.named("door"); return ok })
+
+		// The same settings, of which the approval was taken back: a person is asked again.
+		w.eventually("the run has ended", func() bool { n, all := w.ended(); return n == 3 && all })
+		none := ""
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: w.service, ApprovedConfig: &none}}}))
+		w.advance(10 * time.Minute)
+		w.eventually("a person is asked again", func() bool { runs := w.history(); return len(runs) == 4 && runs[0].Status == tandem.RunBlocked })
 	})
 }
 

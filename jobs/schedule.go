@@ -107,7 +107,8 @@ func interval(s *tandem.Service, chance float64) time.Duration {
 	return time.Duration(float64(every) * (0.9 + 0.2*chance))
 }
 
-// asked reports whether a person was already shown what these very settings would do (S28).
+// asked reports whether a person was already shown what these very settings would do, and has not let them (S28). What was
+// let once and is to be let anew, since other settings came between or the project is another, is asked again.
 func (j *Jobs) asked(ctx context.Context, s *tandem.Service) (bool, error) {
 	plans, err := j.Store.Plans(ctx, s.OrganizationID, s.ID)
 	if err != nil {
@@ -115,8 +116,8 @@ func (j *Jobs) asked(ctx context.Context, s *tandem.Service) (bool, error) {
 	}
 	shown := syncer.Fingerprint(&s.Config)
 	for _, p := range plans {
-		if p.Reason == tandem.PlanApproval && p.ConfigPrint == shown {
-			return true, nil
+		if p.Reason == tandem.PlanApproval { // the newest
+			return p.ConfigPrint == shown && p.Status != tandem.PlanUsed, nil
 		}
 	}
 	return false, nil
@@ -174,13 +175,18 @@ func lesson(s *tandem.Service, run *tandem.Run, now time.Time, chance float64) (
 		next := &at
 		mark.SyncFailures, mark.NextSyncAt = &failures, &next
 		return mark, true
-	case (run.Status == tandem.RunCompleted || run.Status == tandem.RunPartial) && s.SyncFailures > 0:
+	case (run.Status == tandem.RunCompleted || run.Status == tandem.RunPartial) && (s.SyncFailures > 0 || late(s, now)):
 		after, none := *s, 0
 		after.SyncFailures = 0
-		at := now.Add(interval(&after, chance)) // not as late as it was put off while it failed
+		at := now.Add(interval(&after, chance)) // not as late as it was put off while it failed, or waited for a person
 		next := &at
 		mark.SyncFailures, mark.NextSyncAt = &none, &next
 		return mark, true
 	}
 	return mark, false
+}
+
+// late reports whether the next run was put off for longer than its interval.
+func late(s *tandem.Service, now time.Time) bool {
+	return s.NextSyncAt != nil && s.NextSyncAt.After(now.Add(interval(s, 1)))
 }

@@ -72,6 +72,8 @@ func TestLessonOfARun(t *testing.T) {
 		"a person's run failed":         {ok, tandem.Run{ID: "r", Trigger: tandem.ByHand, Status: tandem.RunFailed}, false, 0, 0},
 		"it went well":                  {ok, tandem.Run{ID: "r", Trigger: tandem.BySchedule, Status: tandem.RunCompleted}, false, 0, 0},
 		"it went well after failures":   {with(func(s *tandem.Service) { s.SyncFailures = 4 }), tandem.Run{ID: "r", Trigger: tandem.BySchedule, Status: tandem.RunPartial}, true, 0, 5 * time.Minute},
+		"it was let by a person":        {with(func(s *tandem.Service) { s.SyncInterval, s.NextSyncAt = 60, at(recheck) }), tandem.Run{ID: "r", Trigger: tandem.ByHand, Status: tandem.RunCompleted}, true, 0, time.Minute},
+		"the next run is near already":  {with(func(s *tandem.Service) { s.NextSyncAt = at(time.Minute) }), tandem.Run{ID: "r", Trigger: tandem.ByHand, Status: tandem.RunCompleted}, false, 0, 0},
 		"a person's run went well":      {with(func(s *tandem.Service) { s.SyncFailures = 4 }), tandem.Run{ID: "r", Trigger: tandem.ByHand, Status: tandem.RunCompleted}, true, 0, 5 * time.Minute},
 		"another run has ended since":   {with(func(s *tandem.Service) { s.LastRunID = "later" }), failed, false, 0, 0},
 		"the service was paused":        {with(func(s *tandem.Service) { s.SyncEnabled = false }), failed, false, 0, 0},
