@@ -254,7 +254,10 @@ type problem struct{ message, hint string }
 func networkProblem(err error, host string) problem {
 	var dns *net.DNSError
 	var attempt *attemptError
+	var denied *tandem.Error
 	switch {
+	case errors.As(err, &denied) && denied.Code == tandem.Invalid: // where the name leads is nobody's business
+		return problem{host + " is not called: " + denied.Message, denied.Hint}
 	case errors.As(err, &attempt) && attempt.kind == kindTimeout:
 		return problem{"no answer from " + host + " in time", "try again later"}
 	case errors.As(err, &attempt) && attempt.kind == kindBroken:
@@ -291,7 +294,7 @@ func certificate(err error) bool {
 // permanent reports whether trying again cannot help.
 func permanent(err error) bool {
 	var dns *net.DNSError
-	return certificate(err) || plainOverTLS(err) || errors.As(err, &dns) && dns.IsNotFound ||
+	return tandem.Is(err, tandem.Invalid) || certificate(err) || plainOverTLS(err) || errors.As(err, &dns) && dns.IsNotFound ||
 		strings.Contains(err.Error(), "malformed HTTP") || strings.Contains(err.Error(), "unsupported protocol scheme")
 }
 

@@ -312,6 +312,9 @@ func TestUnreachable(t *testing.T) {
 			return nil, x509.HostnameError{Certificate: &x509.Certificate{}, Host: "golioth.example"}
 		}),
 			[]string{"not trusted"}},
+		"not permitted": {"https://inside.example", &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: tandem.Errorf(tandem.Invalid, "connect", "10.0.0.7", "this is a private address, which may not be called").WithHint("allow it")}
+		}}, []string{"inside.example is not called", "a private address", "allow it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(Options{BaseURL: test.base, Project: "p", Key: testKey, Retry: quick, Transport: test.via})

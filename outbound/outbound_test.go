@@ -144,6 +144,9 @@ func TestURLs(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), Setting) || strings.Contains(err.Error(), "secret-part") {
 		t.Errorf("the refusal: %v", err)
 	}
+	if err := (Policy{}).Check("https://169.254.169.254/"); err == nil || strings.Contains(err.Error(), Setting) {
+		t.Errorf("no setting lets it be called, and the refusal says: %v", err)
+	}
 	if err := (Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}).Check("http://127.0.0.1:1"); err != nil {
 		t.Errorf("an address that is allowed by itself: %v", err)
 	}

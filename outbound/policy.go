@@ -135,7 +135,8 @@ func nameRune(r rune) bool {
 // refusal says that an address may not be called, and which setting would let it.
 func (p Policy) refusal(op, thing, why string) error {
 	e := tandem.Errorf(tandem.Invalid, op, thing, "this is %s, which may not be called", why)
-	if !p.AllowPrivate {
+	addr, err := netip.ParseAddr(thing)
+	if reach, _ := classify(addr); !p.AllowPrivate && (err != nil || reach == private) {
 		return e.WithHint("whoever runs the server can allow private addresses with %s", Setting)
 	}
 	return e
