@@ -74,6 +74,8 @@ type Options struct {
 	// attempt at a job that failed; they may be missing.
 	Ended  func(run tandem.Run)
 	Failed func(kind string)
+	// Span traces a run: it begins a span with pairs of names and values, and gives what ends it; it may be missing.
+	Span func(ctx context.Context, name string, pairs ...string) (context.Context, func(error))
 
 	// pace changes how often something is looked at, for tests.
 	pace func(every time.Duration) time.Duration
@@ -110,6 +112,11 @@ func Start(ctx context.Context, o Options) (*Jobs, error) {
 		o.pace = func(every time.Duration) time.Duration { return every }
 	}
 	j := &Jobs{Options: o}
+	if j.Span == nil {
+		j.Span = func(ctx context.Context, _ string, _ ...string) (context.Context, func(error)) {
+			return ctx, func(error) {}
+		}
+	}
 	var err error
 	j.engine, err = newEngine(o.Database, &setup{id: o.Holder, runs: o.Runs, short: o.Workers, tasks: j.tasks(), periodic: j.periodic(), log: o.Log, errors: failures{j}})
 	if err != nil {

@@ -34,7 +34,9 @@ func (j *Jobs) performRun(ctx context.Context, w *job) error {
 	log := j.Log.With("run", id, "organization", w.Org, "service", run.ServiceID)
 	log.Info("a run begins", "trigger", run.Trigger, "operation", run.Operation)
 	began := time.Now()
-	run, err = j.Engine.Perform(j.runs, w.Org, id, j.Report)
+	traced, end := j.Span(j.runs, "run", "run", id, "service", run.ServiceID, "trigger", string(run.Trigger), "operation", string(run.Operation))
+	run, err = j.Engine.Perform(traced, w.Org, id, j.Report)
+	end(err)
 	switch {
 	case j.stopping.Load() && (err != nil || !run.Status.Ended()):
 		return later(turn) // it still waits, for the next process

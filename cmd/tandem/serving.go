@@ -98,7 +98,7 @@ func newServing(ctx context.Context, c *ServeCmd, s *session) (v *serving, err e
 	}
 	v.jobs, err = jobs.Start(ctx, jobs.Options{Database: v.database, Store: v.store, Engine: v.engine, Clock: v.Clock, NewID: newID, Log: v.log,
 		Holder: v.engine.Holder, Retention: c.retention(), Runs: c.Runs, Workers: c.Workers, Deliveries: v.processor, Notifier: v.notifier,
-		Ended: v.metrics.RunEnded, Failed: v.metrics.JobFailed})
+		Ended: v.metrics.RunEnded, Failed: v.metrics.JobFailed, Span: v.traces.Span})
 	if err == nil {
 		v.measure()
 	}
@@ -133,7 +133,7 @@ func (v *serving) tell() error {
 func (v *serving) carry(s *tandem.Service) http.RoundTripper {
 	policy := v.policy
 	policy.AllowPrivate = policy.AllowPrivate || s.Config.PrivateAddress
-	return metered{outbound.Transport(policy), v.metrics}
+	return metered{outbound.Transport(policy), v.metrics, v.traces}
 }
 
 // receive sets the webhooks up.

@@ -103,16 +103,19 @@ func (v *serving) countServices(ctx context.Context) (map[string]float64, error)
 	return counts, err
 }
 
-// metered counts and times the requests to a service.
+// metered counts, times and traces the requests to a service.
 type metered struct {
 	http.RoundTripper
 	metrics *server.Metrics
+	traces  *server.Traces
 }
 
 // RoundTrip sends one request.
 func (m metered) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
-	reply, err := m.RoundTripper.RoundTrip(r)
+	ctx, end := m.traces.Span(r.Context(), "call "+r.Method, "host", r.URL.Host)
+	reply, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
+	end(err)
 	outcome := "failed"
 	switch {
 	case errors.Is(err, context.Canceled):
