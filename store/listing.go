@@ -168,7 +168,10 @@ func (s *Store) listDevices(ctx context.Context, tx bun.Conn, org string, q tand
 
 // listKept does the same of a large fleet.
 func (s *Store) listKept(ctx context.Context, tx bun.Conn, org string, q tandem.DeviceFilter, f *filter, order string, now time.Time) (devices []tandem.Device, total int, err error) {
-	key := listingKey{org: org, asked: now.UnixNano() / int64(listingKept)}
+	key := listingKey{org: org}
+	if q.Status != "" { // the only filter that time changes
+		key.asked = now.UnixNano() / int64(listingKept)
+	}
 	kept := q
 	kept.Page, kept.Now, kept.Enabled = tandem.Page{}, time.Time{}, nil
 	key.filter = fmt.Sprintf("%+v", kept)
