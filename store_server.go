@@ -120,6 +120,8 @@ type AlertStore interface {
 	Channel(ctx context.Context, org, idOrName string) (Channel, error)
 	// ClaimNotifications gives due ones of any organization to one process for a time.
 	ClaimNotifications(ctx context.Context, holder string, limit int, ttl time.Duration) ([]Notification, error)
+	// KeepNotifications keeps from other processes for longer what this one has claimed and still has.
+	KeepNotifications(ctx context.Context, holder string, claimed []Notification, ttl time.Duration) error
 	Notifications(ctx context.Context, org, channel string, page Page) ([]Notification, int, error) // newest first
 	// NoteChannel writes LastSentAt and LastError alone.
 	NoteChannel(ctx context.Context, org, id string, sentAt *time.Time, lastError string) error

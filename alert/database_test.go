@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -442,6 +443,59 @@ func TestSeveralProcessesSendEachOnce(t *testing.T) {
 		}
 		if sum != 30 || len(h.all()) != 30 {
 			t.Errorf("%d sent, %d arrived", sum, len(h.all()))
+		}
+	})
+}
+
+// TestASlowChannelIsNotSpokenThroughTwice: a claim is short, so that a killed process's notifications are sent by another
+// soon; one that lives keeps it for as long as it sends.
+func TestASlowChannelIsNotSpokenThroughTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		arrived, answer := make(chan struct{}, 10), make(chan struct{})
+		slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			arrived <- struct{}{}
+			<-answer
+		}))
+		t.Cleanup(slow.Close)
+		w.channel(t, "ops", slow.URL, nil)
+		w.apply(t, OfDeadLetters(w.service, 1))
+		one, two := w.notifier(t, "one"), w.notifier(t, "two")
+		one.claimLife, one.keepEvery = time.Second, 50*time.Millisecond
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.send(t, one, 1)
+		}()
+		<-arrived
+		look, late := time.NewTicker(100*time.Millisecond), time.After(2500*time.Millisecond)
+		defer look.Stop()
+		for waiting := true; waiting; {
+			select {
+			case <-arrived:
+				t.Fatal("another process sent it too")
+			case <-look.C:
+				w.send(t, two, 0)
+			case <-late:
+				waiting = false
+			}
+		}
+		close(answer)
+		<-ended
+
+		// A process that was killed keeps nothing.
+		w.wait(time.Minute)
+		w.apply(t, OfDeadLetters(w.service, 2))
+		if claimed, err := w.ClaimNotifications(t.Context(), "killed", 10, 300*time.Millisecond); err != nil || len(claimed) != 1 {
+			t.Fatalf("%d claimed: %v", len(claimed), err)
+		}
+		for sent := 0; sent == 0; <-look.C {
+			var err error
+			if sent, err = two.Send(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if longest := claimLife + 2*time.Second; longest > 30*time.Second {
+			t.Errorf("a killed process's notifications wait for %v", longest)
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 const (
 	claimBatch = 100
 	claimTurns = 50
-	claimLife  = 5 * time.Minute
+	claimLife  = 24 * time.Second // of a process that was killed; one that lives renews it
 	abreast    = 16
 )
 
@@ -56,6 +56,8 @@ type Notifier struct {
 	roots     *x509.CertPool
 	transport *http.Transport
 	client    *http.Client
+	claimLife time.Duration
+	keepEvery time.Duration
 }
 
 // New makes a notifier. Close lets go of its connections.
@@ -68,7 +70,7 @@ func New(o Options) *Notifier {
 		o.Meter = func(string, int) {}
 	}
 	return &Notifier{store: o.Store, clock: o.Clock, open: o.Open, policy: o.Policy, publicURL: o.PublicURL, holder: o.Holder, meter: o.Meter,
-		roots: o.Roots, transport: transport, client: client}
+		roots: o.Roots, transport: transport, client: client, claimLife: claimLife, keepEvery: claimLife / 4}
 }
 
 // Close lets go of idle connections.
@@ -83,11 +85,11 @@ func (n *Notifier) CheckChannel(c *tandem.Channel, secret []byte) error {
 // fails is noted and tried again later; an error means that the database could not be used.
 func (n *Notifier) Send(ctx context.Context) (sent int, err error) {
 	for range claimTurns {
-		claimed, err := n.store.ClaimNotifications(ctx, n.holder, claimBatch, claimLife)
+		claimed, err := n.store.ClaimNotifications(ctx, n.holder, claimBatch, n.claimLife)
 		if err != nil {
 			return sent, fmt.Errorf("claim notifications: %w", err)
 		}
-		done, err := n.spread(ctx, claimed)
+		done, err := n.spreadHeld(ctx, claimed)
 		sent += done
 		if err != nil || len(claimed) < claimBatch {
 			return sent, err
@@ -98,6 +100,32 @@ func (n *Notifier) Send(ctx context.Context) (sent int, err error) {
 
 // channelKey names a channel.
 type channelKey struct{ org, channel string }
+
+// spreadHeld sends claimed notifications and keeps the claim while that lasts: a slow channel must not have another
+// process send the same, and a killed process's are sent by another soon.
+func (n *Notifier) spreadHeld(ctx context.Context, claimed []tandem.Notification) (sent int, err error) {
+	if len(claimed) == 0 {
+		return 0, nil
+	}
+	done, kept := make(chan struct{}), make(chan error)
+	go func() {
+		again := time.NewTicker(n.keepEvery)
+		defer again.Stop()
+		var last error // the claim bears some failures
+		for {
+			select {
+			case <-done:
+				kept <- last
+				return
+			case <-again.C:
+				last = n.store.KeepNotifications(context.WithoutCancel(ctx), n.holder, claimed, n.claimLife)
+			}
+		}
+	}()
+	sent, err = n.spread(ctx, claimed)
+	close(done)
+	return sent, errors.Join(err, <-kept)
+}
 
 // spread sends claimed notifications, several channels at once.
 func (n *Notifier) spread(ctx context.Context, claimed []tandem.Notification) (sent int, err error) {

@@ -88,19 +88,35 @@ func (s *Store) ClaimNotifications(ctx context.Context, holder string, limit int
 		if err != nil {
 			return err
 		}
-		for some := range slices.Chunk(claimed, chunk) {
-			if _, err := s.bulkly(ctx, tx, "WITH v (organization_id, id) AS (", `) UPDATE notifications AS n SET claimed_by = `+quoted(holder)+
-				`, claimed_until = `+s.dialect.Cast(quoted(formatTime(now.Add(ttl))), "time")+` FROM v WHERE n.organization_id = v.organization_id AND n.id = v.id`,
-				len(some), func(b *bulk, i int) {
-					b.text(some[i].OrganizationID)
-					b.text(some[i].ID)
-				}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.holdNotifications(ctx, tx, claimed, holder, now.Add(ttl), "")
 	})
 	return claimed, err
+}
+
+// KeepNotifications keeps from other processes for longer what this one has claimed and still has.
+func (s *Store) KeepNotifications(ctx context.Context, holder string, claimed []tandem.Notification, ttl time.Duration) error {
+	return s.write(ctx, "keep notifications", everyOrganization, func(tx bun.Conn) error {
+		now, err := s.instant(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return s.holdNotifications(ctx, tx, claimed, holder, now.Add(ttl), " AND n.claimed_by = "+quoted(holder))
+	})
+}
+
+// holdNotifications writes who has some, and until when.
+func (s *Store) holdNotifications(ctx context.Context, tx bun.Conn, of []tandem.Notification, holder string, until time.Time, where string) error {
+	for some := range slices.Chunk(of, chunk) {
+		if _, err := s.bulkly(ctx, tx, "WITH v (organization_id, id) AS (", `) UPDATE notifications AS n SET claimed_by = `+quoted(holder)+
+			`, claimed_until = `+s.dialect.Cast(quoted(formatTime(until)), "time")+` FROM v WHERE n.organization_id = v.organization_id AND n.id = v.id`+where,
+			len(some), func(b *bulk, i int) {
+				b.text(some[i].OrganizationID)
+				b.text(some[i].ID)
+			}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Notifications lists a channel's, newest first; of all channels when it is "".

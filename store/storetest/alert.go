@@ -115,6 +115,15 @@ var alertTests = map[string]func(*world){
 		if claims.Load() != 3 {
 			w.Fatalf("%d claims of 3 notifications", claims.Load())
 		}
+		all := []tandem.Notification{one, two, test}
+		w.must(w.st.KeepNotifications(w.ctx, "another", all, 0)) // whose they are not
+		none, err := w.st.ClaimNotifications(w.ctx, "h", 10, time.Minute)
+		w.must(err)
+		w.equal(len(none), 0)
+		w.must(w.st.KeepNotifications(w.ctx, "h", all, 0))
+		again, err := w.st.ClaimNotifications(w.ctx, "h", 10, time.Minute)
+		w.must(err)
+		w.equal(len(again), 3)
 		one.SentAt, two.DeadAt, two.Error, two.Attempts = &w.now, &w.now, "no such host", 5
 		test.Attempts = 1 // again: putting it back lets go of it
 		w.apply(tandem.Changes{PutNotifications: []tandem.Notification{one, two, test}})

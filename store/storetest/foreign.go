@@ -112,7 +112,7 @@ func emptySnapshot(w *world) string { return snapshot(w.other()) }
 var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrganization": true, "UpdateOrganization": true,
 	"DeleteOrganization": true, "Organizations": true, "Organization": true,
 	// the background work's, which looks after all organizations
-	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true,
+	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true, "KeepNotifications": true,
 	"DueServices": true, "ActiveServices": true, "ServicesToPush": true, "UnendedRuns": true, "ClaimJobs": true, "DropJobs": true,
 	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "OrganizationsToSeal": true,
 	// about people, who belong to none, and what they hold
