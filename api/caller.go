@@ -20,7 +20,7 @@ import (
 // How long it is remembered who calls. What this process changes of somebody's rights counts at once; what another
 // process changes, after this.
 const (
-	callerLife  = 3 * time.Second
+	callerLife  = 10 * time.Second
 	callersKept = 10_000
 )
 

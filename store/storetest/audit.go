@@ -271,6 +271,8 @@ var auditTests = map[string]func(*world){
 		}, tandem.Stale); n == 0 {
 			w.Error("nobody pruned")
 		}
+		_, err = w.st.PruneAudit(w.ctx, w.org, forever, 10) // what those that lost the race left
+		w.must(err)
 		prune(forever, 10, 0)
 		point, err = w.st.LastCheckpoint(w.ctx, w.org)
 		w.must(err)
