@@ -122,8 +122,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.away(w, "", err)
 		return
 	}
-	h.o.Meter.Count(to.service.ID, Received, "", 1)
 	reason := to.check(r.Header, body, arrived)
+	if reason != "" { // what is known may be from before a new secret
+		newer, ok, err := h.services.again(r.Context(), r.PathValue("service_id"), to)
+		if err != nil {
+			h.away(w, "", err)
+			return
+		}
+		if ok {
+			to = newer
+			reason = to.check(r.Header, body, arrived)
+		}
+	}
+	h.o.Meter.Count(to.service.ID, Received, "", 1)
 	if to.verify.scheme == tandem.HeaderScheme {
 		r.Header.Del(to.verify.header) // whatever it is called, nothing after this sees the secret
 	}

@@ -10,9 +10,10 @@ import (
 
 // The bounds of the services that are kept in memory.
 const (
-	serviceLife  = 3 * time.Second // a changed setting counts after this
-	mostServices = 4096            // known and unknown ones
-	mostLookups  = 4               // queries at once
+	serviceLife  = 3 * time.Second        // a changed setting counts after this
+	refusalLife  = 250 * time.Millisecond // what refuses must not be older: the secret may be new
+	mostServices = 4096                   // known and unknown ones
+	mostLookups  = 4                      // queries at once
 	lookupWait   = 2 * time.Second
 )
 
@@ -21,6 +22,7 @@ type target struct {
 	service tandem.Service
 	refusal Reason // why nothing is accepted for it, "" otherwise
 	verify  verifier
+	asked   time.Time
 	until   time.Time
 }
 
@@ -75,6 +77,20 @@ func (s *services) get(ctx context.Context, id string) (*target, error) {
 	}
 }
 
+// again gives what is known of a service after something was refused by what was known; not ok when that is still new.
+func (s *services) again(ctx context.Context, id string, old *target) (t *target, ok bool, err error) {
+	if !plausible(id) || s.clock().Before(old.asked.Add(refusalLife)) {
+		return old, false, nil
+	}
+	s.mu.Lock()
+	if s.by[id] == old {
+		delete(s.by, id)
+	}
+	s.mu.Unlock()
+	t, err = s.get(ctx, id)
+	return t, err == nil, err
+}
+
 // look asks the database, on behalf of all who wait for the same service.
 func (s *services) look(ctx context.Context, id string, done chan struct{}) (t *target, err error) {
 	defer func() {
@@ -121,7 +137,7 @@ func (s *services) look(ctx context.Context, id string, done chan struct{}) (t *
 // keep remembers an answer. When there are too many, the expired go, and if that does not help, any do. The lock is held.
 func (s *services) keep(id string, t *target) {
 	now := s.clock()
-	t.until = now.Add(serviceLife)
+	t.asked, t.until = now, now.Add(serviceLife)
 	if len(s.by) >= mostServices {
 		for other, old := range s.by {
 			if !now.Before(old.until) || !old.known() {

@@ -205,6 +205,21 @@ func TestWhatIsNotAuthenticIsTheSame401(t *testing.T) {
 	})
 }
 
+// TestANewSecretCountsAtOnce: another process gave the service a secret; what is signed with it is not refused here, where
+// the service is remembered.
+func TestANewSecretCountsAtOnce(t *testing.T) {
+	both(t, func(w *world) {
+		body := event("e1", "device.online", 1, w.now(), nil)
+		w.accept(signed(body))
+		w.mu.Lock()
+		w.secrets = append([]webhook.Secret{plain("the next secret")}, w.secrets...)
+		w.mu.Unlock()
+		w.offset.Add(int64(300 * time.Millisecond))
+		body = event("e2", "device.online", 1, w.now(), nil)
+		w.accept(request{body: []byte(body), header: map[string]string{"Content-Type": "application/json", webhook.SignatureHeader: signature("the next secret", body)}})
+	})
+}
+
 func TestAForgedDoubleDoesNotHideTheTrueOne(t *testing.T) {
 	both(t, func(w *world) {
 		id := w.linked(1)
