@@ -34,13 +34,19 @@ const (
 var rates = map[string]float64{"sqlite": 3_000, "postgres": 5_000}
 
 // deliveries measures webhooks: how many a second become durable and visible device state, and how long they take at
-// the rate that must be reached. The receiver is a process of its own; so is the database where it is PostgreSQL.
-func (b *bench) deliveries(ctx context.Context, d *databases) (err error) {
+// the rate that must be reached. The receiver is a process of its own; so is the database where it is PostgreSQL. In the
+// case w it does nothing else and remembers every duration; in ws it is `tandem serve`, whose metrics know the 99th
+// percentile up to the end of its bucket.
+func (b *bench) deliveries(ctx context.Context, d *databases, id string) (err error) {
 	burst, steady := burst, steady
 	if b.devices < 1000 {
 		burst, steady = glimpse, glimpse
 	}
-	h, err := b.newHook(ctx, d)
+	where, as := "", ""
+	if id == "ws" {
+		where, as = b.tandem, "tandem serve: "
+	}
+	h, err := b.newHook(ctx, d, where)
 	if err != nil {
 		return err
 	}
@@ -81,9 +87,9 @@ func (b *bench) deliveries(ctx context.Context, d *databases) (err error) {
 	h.sent, h.load, h.served = acks.N, usage()-h.load, d.cpu()-h.served
 	b.tell("  at %.0f/s, %s; acknowledged p50 %.1f ms, p99 %.1f ms, most %.1f ms; visible p50 %.0f ms, p99 %.0f ms, most %.0f ms; %v",
 		at, h.cost(), acks.P50*1e3, acks.P99*1e3, acks.Max*1e3, said.Processed.P50*1e3, said.Processed.P99*1e3, said.Processed.Max*1e3, said.Counts)
-	b.add(Row{ID: "w", Database: d.kind, What: "deliveries stored and processed in a second", Tandem: median(h.rates), Unit: "/s", Least: at})
-	b.add(Row{ID: "w", Database: d.kind, What: fmt.Sprintf("acknowledgement at %.0f/s, p99", at), Tandem: acks.P99 * 1e3, Unit: "ms", Limit: 50})
-	b.add(Row{ID: "w", Database: d.kind, What: fmt.Sprintf("from arrival to device state at %.0f/s, p99", at), Tandem: said.Processed.P99 * 1e3, Unit: "ms", Limit: 1000})
+	b.add(Row{ID: id, Database: d.kind, What: as + "deliveries stored and processed in a second", Tandem: median(h.rates), Unit: "/s", Least: at})
+	b.add(Row{ID: id, Database: d.kind, What: as + fmt.Sprintf("acknowledgement at %.0f/s, p99", at), Tandem: acks.P99 * 1e3, Unit: "ms", Limit: 50})
+	b.add(Row{ID: id, Database: d.kind, What: as + fmt.Sprintf("from arrival to device state at %.0f/s, p99", at), Tandem: said.Processed.P99 * 1e3, Unit: "ms", Limit: 1000})
 	return nil
 }
 
@@ -96,9 +102,12 @@ type hook struct {
 	devices  int
 	rates    []float64
 	profile  string
+	program  string // tandem, where that receives
+	dir      string // of its keys
 
 	sent               int
 	used, served, load time.Duration // processor time of the receiver that ended last, of the database server and of the load
+	server             *served
 	command            *exec.Cmd
 	input              io.WriteCloser
 	output             *bufio.Reader
@@ -113,8 +122,11 @@ func (h *hook) cost() string {
 }
 
 // newHook makes the service with its linked devices, and starts the receiver.
-func (b *bench) newHook(ctx context.Context, d *databases) (h *hook, err error) {
-	h = &hook{org: newID(), service: newID(), devices: b.devices}
+func (b *bench) newHook(ctx context.Context, d *databases, program string) (h *hook, err error) {
+	h = &hook{org: newID(), service: newID(), devices: b.devices, program: program}
+	if h.dir, err = os.MkdirTemp("", "tandem-bench-"); err != nil {
+		return nil, err
+	}
 	if b.profile != "" {
 		h.profile = b.profile + ".receiver"
 	}
@@ -124,7 +136,10 @@ func (b *bench) newHook(ctx context.Context, d *databases) (h *hook, err error) 
 	if h.store, err = d.open(ctx, h.database); err != nil {
 		return nil, err
 	}
-	if err = h.fill(ctx); err == nil {
+	if err = h.fill(ctx); err == nil && program != "" {
+		err = h.secret(ctx)
+	}
+	if err == nil {
 		err = h.start(ctx)
 	}
 	if err != nil {
@@ -162,6 +177,13 @@ func remoteID(i int) string { return fmt.Sprintf("65%022x", i) }
 
 // start starts the receiver and waits for its address.
 func (h *hook) start(ctx context.Context) (err error) {
+	if h.program != "" {
+		h.server, err = (&bench{options: options{tandem: h.program}}).serve(ctx, h.database, h.dir, "--webhook-rate=-1", "--log-level=info")
+		if err == nil {
+			h.address = strings.TrimPrefix(h.server.url, "http://")
+		}
+		return err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -188,6 +210,9 @@ func (h *hook) start(ctx context.Context) (err error) {
 
 // end ends the receiver and gives what it counted.
 func (h *hook) end() (said received, err error) {
+	if h.server != nil {
+		return h.endServer()
+	}
 	if h.command == nil {
 		return said, nil
 	}
@@ -211,7 +236,10 @@ func (h *hook) restart(ctx context.Context) error {
 
 func (h *hook) stop() error {
 	_, err := h.end()
-	return errors.Join(err, h.store.Close())
+	if h.store != nil {
+		err = errors.Join(err, h.store.Close())
+	}
+	return errors.Join(err, os.RemoveAll(h.dir))
 }
 
 // drained waits until every delivery has its effect.

@@ -20,6 +20,7 @@ type record struct {
 	actor   string
 	trace   string // the id of the trace it belongs to
 	quiet   bool
+	webhook bool
 	start   time.Time
 	reply   *reply
 }
@@ -91,10 +92,27 @@ func (s *Server) ended(rec *record, r *http.Request) {
 	}
 }
 
+// sumUpEvery is how often the log says how many deliveries were accepted, as long as some are.
+const sumUpEvery = time.Minute
+
+// sumUp counts an accepted delivery. Thousands of them may come in a second: the log has them by the minute.
+func (s *Server) sumUp(r *http.Request) {
+	n, now := s.accepted.Add(1), s.clock().UnixNano()
+	last := s.summed.Load()
+	if now-last < int64(sumUpEvery) || !s.summed.CompareAndSwap(last, now) {
+		return
+	}
+	s.accepted.Add(-n)
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "deliveries were accepted", slog.Int64("n", n))
+}
+
 // logRequest writes the access log. What follows a ? may be a secret and is left out.
 func (s *Server) logRequest(rec *record, r *http.Request, status int, took time.Duration, abort bool) {
 	level := slog.LevelInfo
 	switch {
+	case rec.webhook && status < 300:
+		level = slog.LevelDebug
+		s.sumUp(r)
 	case rec.quiet && status < 500:
 		level = slog.LevelDebug
 	case status >= 500:

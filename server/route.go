@@ -122,7 +122,7 @@ func (s *Server) routed(route Route, compress func(http.Handler) http.HandlerFun
 	packed := compress(route.Handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := recordOf(r.Context())
-		rec.route = route.Pattern
+		rec.route, rec.webhook = route.Pattern, route.Kind == Webhook
 		if route.Name != nil {
 			if name := route.Name(r); name != "" {
 				rec.route = name

@@ -72,6 +72,8 @@ type Server struct {
 	health   *health
 	rates    *rates
 	stopping atomic.Bool
+	accepted atomic.Int64 // deliveries since the log last said how many
+	summed   atomic.Int64 // when it did, in nanoseconds since 1970
 
 	listeners       []net.Listener
 	metricsListener net.Listener
