@@ -4,6 +4,8 @@ GO      ?= go
 BIN     := bin/tandem
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# Of the CBOR codec, no code for every type that there could be: 2 MB instead of 10.
+TAGS    := codec.notfastpath,codec.notmono
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 # The race detector, except in SQLite itself: that is C translated to Go, which is slowed down most and has no races of ours.
@@ -32,7 +34,7 @@ test: test-deps ## Install what the tests need and is missing, then run them all
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/tandem
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/tandem
 
 .PHONY: help
 help: ## Show this
