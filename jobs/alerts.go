@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"tandem"
 	"tandem/alert"
@@ -68,8 +69,8 @@ func (j *Jobs) escalate(ctx context.Context, _ *job) error {
 	return nil
 }
 
-// passAlerts ends the alerts of an organization that no run will end: about a service that was deleted, and about dead
-// letters that are none any more.
+// passAlerts ends the alerts of an organization that no run may end: about a service that was deleted, dead letters that
+// are none any more, and what a person has settled, approved or discarded where no run follows.
 func (j *Jobs) passAlerts(ctx context.Context, org string) error {
 	open, _, err := j.Store.Alerts(ctx, org, tandem.AlertFilter{Page: tandem.Page{Limit: 1000}})
 	if err != nil {
@@ -88,12 +89,39 @@ func (j *Jobs) passAlerts(ctx context.Context, org string) error {
 			err = alert.Apply(ctx, j.Store, org, alert.OfRemoved(tandem.Service{ID: a.ServiceID}), j.now(), j.NewID)
 		case err == nil && a.Kind == tandem.AlertDeadLetters:
 			err = judgeDeadLetters(ctx, j.Store, org, a.ServiceID, false, j.Clock, j.NewID)
+		case err == nil:
+			err = j.passDecided(ctx, a)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// passDecided ends an alert that asked for a decision, once there is nothing left to decide.
+func (j *Jobs) passDecided(ctx context.Context, a *tandem.Alert) error {
+	open := true
+	switch a.Kind {
+	case tandem.AlertConflicts:
+		pending := tandem.ConflictFilter{ServiceID: a.ServiceID, Status: tandem.ConflictPending, Page: tandem.Page{Limit: 1}}
+		_, count, err := j.Store.Conflicts(ctx, a.OrganizationID, pending)
+		if err != nil {
+			return err
+		}
+		open = count > 0
+	case tandem.AlertRunBlocked:
+		plans, err := j.Store.Plans(ctx, a.OrganizationID, a.ServiceID)
+		if err != nil {
+			return err
+		}
+		open = slices.ContainsFunc(plans, func(p tandem.Plan) bool { return p.Status == tandem.PlanOpen && p.Reason != tandem.PlanSaved })
+	}
+	if open {
+		return nil
+	}
+	passed := alert.Verdict{Kind: a.Kind, Subject: a.Subject, ServiceID: a.ServiceID}
+	return alert.Apply(ctx, j.Store, a.OrganizationID, []alert.Verdict{passed}, j.now(), j.NewID)
 }
 
 // AlertStore is what raising alerts about dead letters needs.

@@ -334,6 +334,30 @@ func TestDatabaseAway(t *testing.T) {
 	w.eventually("work goes on", func() bool { _, ok := w.named("gate"); return ok })
 }
 
+// TestAlertsPassWithTheirDecision: what a person has discarded asks nobody any more, though no run follows.
+func TestAlertsPassWithTheirDecision(t *testing.T) {
+	inBoth(t, func(w *world) {
+		w.remote("gate")
+		s := w.stored()
+		s.SyncEnabled = false
+		w.must(w.store.UpdateService(w.ctx, w.org, s))
+		w.service = w.addService("new", func(s *tandem.Service) { s.ApprovedConfig = "" })
+		p := w.process("one", nil)
+		w.eventually("a person is asked", func() bool { _, ok := w.alerts()[tandem.AlertRunBlocked]; return ok })
+		w.must(p.escalate(w.ctx, nil))
+		if _, ok := w.alerts()[tandem.AlertRunBlocked]; !ok {
+			w.t.Fatal("the alert passed before anybody decided")
+		}
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutAlerts: []tandem.Alert{{ID: newID(), OrganizationID: w.org, Kind: tandem.AlertConflicts,
+			Subject: w.service, ServiceID: w.service, Severity: tandem.Warning, Message: "conflicts wait", Count: 1, Status: tandem.AlertRaised, RaisedAt: w.now(), LastAt: w.now()}}}))
+		w.must(p.engine.Discard(w.ctx, w.org, w.history()[0].ID, "ada@example.com"))
+		w.eventually("both have passed", func() bool { return len(w.alerts()) == 0 })
+		if n := len(w.history()); n != 1 {
+			w.t.Errorf("%d runs", n)
+		}
+	})
+}
+
 // TestAlertsOfADeletedServicePass: nobody is asked to look after what is gone.
 func TestAlertsOfADeletedServicePass(t *testing.T) {
 	inBoth(t, func(w *world) {
