@@ -11,3 +11,10 @@ type Organization struct {
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
 }
+
+// EscalateSetting is the name of an organization's setting: the minutes after which an alert that nobody acknowledged
+// escalates. 0 is never.
+const EscalateSetting = "escalate_after_minutes"
+
+// MaxEscalation is the longest that it can be, in minutes: 30 days.
+const MaxEscalation = 30 * 24 * 60

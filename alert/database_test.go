@@ -252,7 +252,7 @@ func TestWhatNobodyAcknowledgesEscalates(t *testing.T) {
 			t.Fatal(err)
 		}
 		for minutes, want := range map[any]int{5: 1, 0: 0} {
-			org.Settings = map[string]any{EscalateSetting: minutes}
+			org.Settings = map[string]any{tandem.EscalateSetting: minutes}
 			if err := w.UpdateOrganization(t.Context(), org); err != nil {
 				t.Fatal(err)
 			}
@@ -272,7 +272,7 @@ func TestEscalationTimes(t *testing.T) {
 	}{
 		{nil, DefaultEscalation}, {"x", DefaultEscalation}, {-1.0, DefaultEscalation}, {1e9, DefaultEscalation}, {0.0, 0}, {0, 0}, {json.Number("45"), 45 * time.Minute}, {0.1, time.Minute},
 	} {
-		if got := EscalateAfter(tandem.Organization{Settings: map[string]any{EscalateSetting: test.set}}); got != test.want {
+		if got := EscalateAfter(tandem.Organization{Settings: map[string]any{tandem.EscalateSetting: test.set}}); got != test.want {
 			t.Errorf("%v: %v", test.set, got)
 		}
 	}

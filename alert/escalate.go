@@ -9,27 +9,20 @@ import (
 	"tandem"
 )
 
-// EscalateSetting is the name of an organization's setting: the minutes after which an alert that nobody acknowledged
-// escalates. 0 is never.
-const EscalateSetting = "escalate_after_minutes"
-
 // DefaultEscalation is when an alert escalates where the organization says nothing.
 const DefaultEscalation = 30 * time.Minute
 
-// The shortest and the longest time that an organization can set.
-const (
-	minEscalation = time.Minute
-	maxMinutes    = 30 * 24 * 60
-)
+// minEscalation is the shortest time that an organization can set.
+const minEscalation = time.Minute
 
 // escalateBatch is how many alerts are looked at in one call.
 const escalateBatch = 1000
 
 // EscalateAfter gives an organization's time until an alert escalates; 0 for never.
 func EscalateAfter(o tandem.Organization) time.Duration {
-	minutes, err := strconv.ParseFloat(fmt.Sprint(o.Settings[EscalateSetting]), 64) // read from JSON in one way or another
+	minutes, err := strconv.ParseFloat(fmt.Sprint(o.Settings[tandem.EscalateSetting]), 64) // read from JSON in one way or another
 	switch {
-	case err != nil || minutes < 0 || minutes > maxMinutes:
+	case err != nil || minutes < 0 || minutes > tandem.MaxEscalation:
 		return DefaultEscalation
 	case minutes == 0:
 		return 0

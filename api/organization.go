@@ -26,6 +26,7 @@ func (a *API) organizations() {
 		})
 
 	type organizationCreateInput struct {
+		Once
 		Body struct {
 			Name string `json:"name" minLength:"1" maxLength:"200"`
 			Slug string `json:"slug,omitempty" maxLength:"63" doc:"Made from the name when left out."`
@@ -52,11 +53,14 @@ func (a *API) organizations() {
 		Body struct {
 			Name *string `json:"name,omitempty" maxLength:"200"`
 			Slug *string `json:"slug,omitempty" maxLength:"63"`
+
+			EscalateAfter *int `json:"escalate_after_minutes,omitempty" minimum:"0" maximum:"43200" doc:"After how many minutes an alert that nobody acknowledges escalates; 0 for never, 30 where it was never set."`
 		}
 	}
-	handle(a, route("organizations-update", http.MethodPatch, "/api/v1/organizations/{id}", "organizations", "Rename an organization"),
+	handle(a, route("organizations-update", http.MethodPatch, "/api/v1/organizations/{id}", "organizations", "Change an organization"),
 		func(ctx context.Context, in *organizationUpdateInput) (*body[tandem.Organization], error) {
-			o, err := a.options.Registry.UpdateOrganization(ctx, callerOf(ctx).actor, in.ID, registry.OrganizationEdit{Name: in.Body.Name, Slug: in.Body.Slug})
+			o, err := a.options.Registry.UpdateOrganization(ctx, callerOf(ctx).actor, in.ID, registry.OrganizationEdit{Name: in.Body.Name, Slug: in.Body.Slug,
+				EscalateAfter: in.Body.EscalateAfter})
 			a.slugs.forget(o.ID)
 			return with(o, err)
 		})

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,8 +12,9 @@ import (
 
 // OrganizationEdit names what is to change; nil leaves a value as it is.
 type OrganizationEdit struct {
-	Name *string
-	Slug *string
+	Name          *string
+	Slug          *string
+	EscalateAfter *int // minutes until an alert that nobody acknowledges escalates; 0 for never
 }
 
 // CreateOrganization makes a tenant. An empty slug is made from the name. Exists when the slug is taken. Besides the
@@ -123,6 +125,15 @@ func (r *Registry) UpdateOrganization(ctx context.Context, actor Actor, ref stri
 	}
 	if err := checkOrganization(&o); err != nil {
 		return o, err
+	}
+	if edit.EscalateAfter != nil {
+		if err := between("escalate-after", *edit.EscalateAfter, 0, tandem.MaxEscalation); err != nil {
+			return o, err
+		}
+		if o.Settings = maps.Clone(o.Settings); o.Settings == nil {
+			o.Settings = map[string]any{}
+		}
+		o.Settings[tandem.EscalateSetting] = *edit.EscalateAfter
 	}
 	o.UpdatedAt = r.Clock()
 	return o, r.Store.UpdateOrganization(ctx, o, r.note(actor, o.ID, "organization.update", organizationThing(&o), &before, &o))

@@ -30,14 +30,17 @@ func (c *Client) CreateOrganization(ctx context.Context, name, slug string) (tan
 	return o, err
 }
 
-// UpdateOrganization renames one.
+// UpdateOrganization changes one.
 func (c *Client) UpdateOrganization(ctx context.Context, ref string, edit registry.OrganizationEdit) (tandem.Organization, error) {
-	body := map[string]string{}
+	body := map[string]any{}
 	if edit.Name != nil {
 		body["name"] = *edit.Name
 	}
 	if edit.Slug != nil {
 		body["slug"] = *edit.Slug
+	}
+	if edit.EscalateAfter != nil {
+		body["escalate_after_minutes"] = *edit.EscalateAfter
 	}
 	var o tandem.Organization
 	err := c.do(ctx, call{method: http.MethodPatch, path: path("organizations", ref), body: body}, &o)

@@ -102,15 +102,17 @@ type OrgUpdateCmd struct {
 	Org  string  `arg:"" help:"Its slug or id."`
 	Name *string `help:"The new name."`
 	Slug *string `help:"The new slug."`
+
+	EscalateAfter *int `placeholder:"MINUTES" help:"After how many minutes an alert that nobody acknowledges escalates; 0 for never."`
 }
 
 // Run changes it.
 func (c *OrgUpdateCmd) Run(ctx context.Context, a *app) error {
-	if c.Name == nil && c.Slug == nil {
-		return &usageError{"nothing to change", "give --name or --slug"}
+	if c.Name == nil && c.Slug == nil && c.EscalateAfter == nil {
+		return &usageError{"nothing to change", "give --name, --slug or --escalate-after"}
 	}
 	return a.inOrganization(ctx, In{c.Org}, func(s *desk, o tandem.Organization) error {
-		o, err := s.UpdateOrganization(ctx, o.ID, registry.OrganizationEdit{Name: c.Name, Slug: c.Slug})
+		o, err := s.UpdateOrganization(ctx, o.ID, registry.OrganizationEdit{Name: c.Name, Slug: c.Slug, EscalateAfter: c.EscalateAfter})
 		if err != nil {
 			return err
 		}
