@@ -2,9 +2,7 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/riverdriver"
@@ -114,27 +112,3 @@ func migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) (appl
 	}
 	return applied, nil
 }
-
-// quiet hands on what the job engine warns of; how it goes about its work is its own business.
-func quiet(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(warnings{log.Handler()})
-}
-
-// warnings lets warnings and errors through, but for those that a stop causes.
-type warnings struct{ slog.Handler }
-
-// Enabled leaves out what is below a warning.
-func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && !errors.Is(ctx.Err(), context.Canceled) && w.Handler.Enabled(ctx, level)
-}
-
-// WithAttrs keeps the threshold.
-func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return warnings{w.Handler.WithAttrs(attrs)}
-}
-
-// WithGroup keeps the threshold.
-func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
