@@ -86,6 +86,32 @@ var deliveryTests = map[string]func(*world){
 		_, err := w.st.Delivery(w.ctx, w.org, "none")
 		w.wantCode(err, tandem.NotFound)
 	},
+	"a claimed delivery is what is read, the first time and later": func(w *world) {
+		s := w.service("s")
+		w.drain()
+		sent := w.now.Add(-time.Second + 1234*time.Nanosecond)
+		d := w.newDelivery(s, func(d *tandem.Delivery) {
+			d.Body, d.Path, d.SentAt, d.Headers, d.ReceivedAt = []byte{0, 0xff}, "sensor", &sent, map[string]string{"Ce-Type": "sensor"}, w.now.Add(5678*time.Nanosecond).Local()
+		})
+		bare := tandem.Delivery{ID: w.id(), OrganizationID: w.org, ServiceID: s.ID, Digest: "x", Type: "pipeline", Body: []byte{}, Headers: map[string]string{}, ReceivedAt: w.now}
+		w.store(d, bare)
+		for _, status := range []tandem.DeliveryStatus{tandem.DeliveryRetrying, tandem.DeliveryProcessed} {
+			want := map[string]tandem.Delivery{d.ID: w.readDelivery(d.ID), bare.ID: w.readDelivery(bare.ID)}
+			claimed, err := w.st.ClaimDeliveries(w.ctx, "h", 1000, time.Minute)
+			w.must(err)
+			found := 0
+			for _, got := range claimed {
+				if got.OrganizationID == w.org {
+					found++
+					w.equal(got, want[got.ID])
+				}
+			}
+			if found != 2 {
+				w.Errorf("%d were claimed", found)
+			}
+			w.outcome(status, d.ID, bare.ID)
+		}
+	},
 	"S35 an event id counts once for ever, equal content once a minute": func(w *world) {
 		s, t := w.service("s"), w.service("t")
 		with := func(service tandem.Service, event, digest string, after time.Duration) tandem.Delivery {
