@@ -212,7 +212,7 @@ func (r *Registry) setPassword(ctx context.Context, actor Actor, id, action, pas
 	if err != nil {
 		return u, err
 	}
-	return r.editUser(ctx, actor, id, action, func(u *tandem.User) error {
+	u, err = r.editUser(ctx, actor, id, action, func(u *tandem.User) error {
 		u.PasswordHash, u.Failures, u.LockedUntil = hash, 0, nil
 		u.Epoch++
 		if also != nil {
@@ -220,6 +220,11 @@ func (r *Registry) setPassword(ctx context.Context, actor Actor, id, action, pas
 		}
 		return nil
 	})
+	if err != nil {
+		return u, err
+	}
+	_, err = r.newLink(ctx, tandem.OneTimeLink{Purpose: tandem.ResetLink, UserID: id, ExpiresAt: r.Clock()}) // the ones there were end
+	return u, err
 }
 
 // RequestPasswordReset posts a link to the person, if there is one: the answer, and what it takes, is the same if not.
