@@ -163,6 +163,9 @@ func (a *API) oidcStart(ctx context.Context, next string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if a.sessions.GetString(ctx, userValue) == "" { // anybody can begin: what they leave behind is gone soon
+		a.sessions.SetDeadline(ctx, a.options.Clock().Add(pendingLife))
+	}
 	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
 	a.sessions.Put(ctx, stateValue, state)
 	a.sessions.Put(ctx, nonceValue, nonce)

@@ -53,3 +53,18 @@ func TestWhoOnlyHeldAnInvitationLosesTheAccountToItsOwner(t *testing.T) {
 	victim.post("/api/v1/session/password", map[string]string{"current": "", "password": own}).is(204)
 	w.browser().post("/api/v1/session", map[string]string{"email": "victim@example.com", "password": own}).is(200)
 }
+
+// TestWhatIsOnlyBegunIsKeptForMinutes: a sign-in that nobody finishes leaves no session for days, and one that is
+// finished lasts as long as any.
+func TestWhatIsOnlyBegunIsKeptForMinutes(t *testing.T) {
+	t.Parallel()
+	w, p := newOIDCWorld(t)
+	p.add("owner", "owner@example.com", true)
+	p.login = "owner"
+	if c := cookie(w.browser().get("/api/v1/session/oidc/start").is(303)); c == nil || c.MaxAge <= 0 || c.MaxAge > 600 {
+		t.Errorf("the cookie is %+v", c)
+	}
+	if c := cookie(w.browser().through("/api/v1/session/oidc/start")); c == nil || c.MaxAge < 6*24*3600 {
+		t.Errorf("signed in, the cookie is %+v", c)
+	}
+}
