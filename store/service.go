@@ -104,6 +104,12 @@ func (s *Store) lockService(ctx context.Context, tx bun.Conn, org, id string, ve
 // DeleteService marks it deleted, unlinks its assignments and supersedes its conflicts.
 func (s *Store) DeleteService(ctx context.Context, org, id string, version int64, now time.Time, along ...tandem.Along) (unlinked int, err error) {
 	err = s.writeWith(ctx, "delete a service", org, along, func(tx bun.Conn) error {
+		// A run that is going on loses its lease: what it commits after this would link devices to what is not there. The lease
+		// comes before the service, as a run's own commits lock them.
+		if _, err := tx.ExecContext(ctx, "UPDATE service_leases SET holder = '', run_id = '', fence = fence + 1 WHERE organization_id = ? AND service_id = ?",
+			org, id); err != nil {
+			return err
+		}
 		if err := s.lockService(ctx, tx, org, id, version); err != nil {
 			return err
 		}

@@ -130,8 +130,14 @@ var serviceTests = map[string]func(*world){
 		w.apply(tandem.Changes{PutConflicts: []tandem.Conflict{open, other}})
 		_, err := w.st.DeleteService(w.ctx, w.org, s.ID, s.Version+1, w.now)
 		w.wantCode(err, tandem.Stale)
+		lease, err := w.st.AcquireLease(w.ctx, w.org, s.ID, "a run", "", time.Minute)
+		w.must(err)
 		n, err := w.st.DeleteService(w.ctx, w.org, s.ID, s.Version, w.now.Add(time.Hour))
 		w.must(err)
+		late := tandem.Changes{Fence: &tandem.Fence{ServiceID: s.ID, Token: lease.Fence}} // of a run that was going on
+		w.wantCode(w.st.Apply(w.ctx, w.org, &late), tandem.LeaseLost)
+		_, err = w.st.RenewLease(w.ctx, w.org, lease, time.Minute)
+		w.wantCode(err, tandem.LeaseLost)
 		if n != 2 {
 			w.Errorf("unlinked %d, want 2", n)
 		}
