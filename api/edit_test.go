@@ -148,6 +148,7 @@ func TestBadInput(t *testing.T) {
 		}{
 			{"POST", "/api/v1/devices", `{`, 400, tandem.Invalid, ""},
 			{"POST", "/api/v1/devices", ``, 400, tandem.Invalid, ""},
+			{"POST", "/api/v1/devices", "{\"name\":\"a\xff\"}", 400, tandem.Invalid, ""},
 			{"POST", "/api/v1/devices", `[]`, 422, tandem.Invalid, "body"},
 			{"POST", "/api/v1/devices", `{"name":1}`, 422, tandem.Invalid, "body.name"},
 			{"POST", "/api/v1/devices", `{"title":"x"}`, 422, tandem.Invalid, "body"},

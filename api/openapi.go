@@ -2,11 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,8 +42,13 @@ func (a *API) config() huma.Config {
 	}
 }
 
-// jsonFormat reads numbers of free-form values as they were written.
-var jsonFormat = huma.DefaultJSONFormat
+// jsonFormat is huma's, except that text which is no UTF-8 is refused: encoding/json would replace it silently.
+var jsonFormat = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: func(data []byte, v any) error {
+	if !utf8.Valid(data) {
+		return errors.New("the body is not UTF-8 text")
+	}
+	return huma.DefaultJSONFormat.Unmarshal(data, v)
+}}
 
 const description = `What Tandem does, for programs: every command and every page has its route here.
 
