@@ -31,9 +31,9 @@ type ChannelSettings struct {
 	Security       *string        `enum:"starttls,tls,none" help:"Of e-mail: starttls, tls or none (starttls)."`
 	Username       *string        `help:"Of e-mail: whom to sign in as; the password goes into --secret-file."`
 	From           *string        `placeholder:"ADDRESS" help:"Of e-mail: the sender."`
-	To             *[]string      `placeholder:"ADDRESS,…" help:"Of e-mail: all recipients."`
+	To             Listed         `placeholder:"ADDRESS,…" help:"Of e-mail: all recipients."`
 	SecretFile     string         `placeholder:"FILE" help:"The file with the secret: Slack's address, the mail server's password or what signs webhooks; - reads standard input."`
-	Kinds          *[]string      `placeholder:"KIND,…" help:"Only these alerts: conflicts, run_failed, run_blocked, service_degraded, key_rejected, dead_letters; empty for all."`
+	Kinds          Listed         `placeholder:"KIND,…" help:"Only these alerts: conflicts, run_failed, run_blocked, service_degraded, key_rejected, dead_letters; empty for all."`
 	MinSeverity    *string        `enum:"warning,critical" help:"Only from this severity on: warning or critical."`
 	EscalationOnly *bool          `negatable:"" help:"Only alerts that nobody acknowledged in time."`
 	Throttle       *time.Duration `help:"At most one message in this time; what comes meanwhile is summarized (0s)."`
@@ -41,7 +41,7 @@ type ChannelSettings struct {
 
 // config puts the given flags into a channel's configuration.
 func (f *ChannelSettings) config(kind tandem.ChannelType, before json.RawMessage) (json.RawMessage, error) {
-	mail := f.Host != nil || f.Port != nil || f.Security != nil || f.Username != nil || f.From != nil || f.To != nil
+	mail := f.Host != nil || f.Port != nil || f.Security != nil || f.Username != nil || f.From != nil || f.To.Values != nil
 	switch kind {
 	case tandem.SlackChannel:
 		if mail || f.URL != nil {
@@ -65,7 +65,7 @@ func (f *ChannelSettings) config(kind tandem.ChannelType, before json.RawMessage
 			put((*string)(&c.Security), f.Security)
 			put(&c.Username, f.Username)
 			put(&c.From, f.From)
-			put(&c.To, f.To)
+			put(&c.To, f.To.Values)
 		})
 	}
 	return before, nil
@@ -101,11 +101,11 @@ func (f *ChannelSettings) secret(a *app) ([]byte, error) {
 }
 
 func (f *ChannelSettings) kinds() *[]tandem.AlertKind {
-	if f.Kinds == nil {
+	if f.Kinds.Values == nil {
 		return nil
 	}
 	kinds := []tandem.AlertKind{}
-	for _, k := range *f.Kinds {
+	for _, k := range *f.Kinds.Values {
 		if k != "" {
 			kinds = append(kinds, tandem.AlertKind(k))
 		}

@@ -26,21 +26,21 @@ type DeviceCmd struct {
 
 // DeviceFields are a device's fields as flags; what is not given stays as it is.
 type DeviceFields struct {
-	DeviceID    *string   `name:"device-id" help:"Its id here, unique in the organization."`
-	DeviceType  *string   `name:"device-type" help:"What it is."`
-	Lifecycle   *string   `help:"active, inactive, maintenance or decommissioned."`
-	HardwareIDs *[]string `name:"hardware-ids" placeholder:"ID,…" help:"All of its hardware ids."`
-	Tags        *[]string `placeholder:"TAG,…" help:"All of its tags."`
-	Enabled     *bool     `negatable:"" help:"Whether it may connect."`
-	Blueprint   *string   `help:"Its blueprint's name; empty for none."`
-	Cohort      *string   `help:"Its cohort's name; empty for none."`
-	Metadata    *string   `placeholder:"JSON" help:"All of its metadata, a JSON object."`
-	Notes       *string   `help:"Free text."`
+	DeviceID    *string `name:"device-id" help:"Its id here, unique in the organization."`
+	DeviceType  *string `name:"device-type" help:"What it is."`
+	Lifecycle   *string `help:"active, inactive, maintenance or decommissioned."`
+	HardwareIDs Listed  `name:"hardware-ids" placeholder:"ID,…" help:"All of its hardware ids."`
+	Tags        Listed  `placeholder:"TAG,…" help:"All of its tags."`
+	Enabled     *bool   `negatable:"" help:"Whether it may connect."`
+	Blueprint   *string `help:"Its blueprint's name; empty for none."`
+	Cohort      *string `help:"Its cohort's name; empty for none."`
+	Metadata    *string `placeholder:"JSON" help:"All of its metadata, a JSON object."`
+	Notes       *string `help:"Free text."`
 }
 
 func (f *DeviceFields) edit(name *string) (registry.DeviceEdit, error) {
 	e := registry.DeviceEdit{Name: name, DeviceID: f.DeviceID, DeviceType: f.DeviceType, Lifecycle: (*tandem.Lifecycle)(f.Lifecycle),
-		HardwareIDs: f.HardwareIDs, Tags: f.Tags, Enabled: f.Enabled, Blueprint: f.Blueprint, Cohort: f.Cohort, Notes: f.Notes}
+		HardwareIDs: f.HardwareIDs.Values, Tags: f.Tags.Values, Enabled: f.Enabled, Blueprint: f.Blueprint, Cohort: f.Cohort, Notes: f.Notes}
 	if f.Metadata != nil {
 		m, err := registry.ParseMetadata([]byte(*f.Metadata))
 		if err != nil {

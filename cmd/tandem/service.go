@@ -44,7 +44,7 @@ type Settings struct {
 	BatteryPath       *string           `placeholder:"PATH" help:"Where the battery level is, such as stream:battery; empty is off."`
 	LocationPath      *string           `placeholder:"PATH" help:"Where the location is, such as state:location; empty is off."`
 	FilterName        *string           `placeholder:"PATTERN" help:"Import only new devices whose name matches, such as gw-*."`
-	FilterTag         *[]string         `placeholder:"TAG" help:"Import only new devices that have all these tags."`
+	FilterTag         Listed            `placeholder:"TAG" help:"Import only new devices that have all these tags."`
 	FilterBlueprint   *string           `placeholder:"NAME" help:"Import only new devices of this blueprint."`
 	FilterCohort      *string           `placeholder:"NAME" help:"Import only new devices of this cohort."`
 	RequestsPerMinute *int              `help:"The most requests a minute, over all processes."`
@@ -69,7 +69,7 @@ func (f *Settings) apply(c *tandem.ServiceConfig) error {
 	put(&c.Paths.Battery, f.BatteryPath)
 	put(&c.Paths.Location, f.LocationPath)
 	put(&c.Filters.Name, f.FilterName)
-	put(&c.Filters.Tags, f.FilterTag)
+	put(&c.Filters.Tags, f.FilterTag.Values)
 	put(&c.Filters.Blueprint, f.FilterBlueprint)
 	put(&c.Filters.Cohort, f.FilterCohort)
 	put(&c.RequestsPerMinute, f.RequestsPerMinute)
