@@ -136,7 +136,7 @@ func (m *Main) Run(ctx context.Context) (code int) {
 	if err != nil {
 		return m.misused(args, err)
 	}
-	ctx, stop := m.signals(ctx)
+	ctx, stop := m.signals(ctx, parsed.Command() == "serve")
 	defer stop()
 	a := newApp(m, &cli.Globals)
 	if err := errors.Join(blank(parsed), a.refuseServer(parsed.Command())); err != nil {
@@ -161,7 +161,11 @@ func environment(lookup func(string) (string, bool)) kong.Resolver {
 
 // signals gives a context that the first Ctrl-C ends gently: a run stops at its next batch.
 // The second one kills the program, as if it had been by itself: what is half done is settled by the next run (S24).
-func (m *Main) signals(parent context.Context) (context.Context, func()) {
+func (m *Main) signals(parent context.Context, serving bool) (context.Context, func()) {
+	stopping := "stopping at the end of this batch"
+	if serving {
+		stopping = "stopping: requests end, runs go on in another process or at the next start"
+	}
 	ctx, cancel := context.WithCancel(parent)
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, os.Interrupt, syscall.SIGTERM)
@@ -170,7 +174,7 @@ func (m *Main) signals(parent context.Context) (context.Context, func()) {
 		select {
 		case <-caught:
 			signal.Stop(caught) // the next one has its usual effect
-			_, _ = fmt.Fprintln(m.Stderr, "\nstopping at the end of this batch; press Ctrl-C again to stop at once")
+			_, _ = fmt.Fprintln(m.Stderr, "\n"+stopping+"; press Ctrl-C again to stop at once")
 			cancel()
 		case <-done:
 		}
