@@ -12,7 +12,7 @@ import (
 )
 
 // actor is whoever edits the local side.
-var actor = registry.Actor{Name: "a person"}
+var actor = registry.Command("a person")
 
 // edit lets a person do one thing on one side; refusals are part of life and only told.
 func (w *world) edit(ctx context.Context) error {
