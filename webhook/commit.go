@@ -15,7 +15,7 @@ const (
 	mostWaiting    = 64 << 20 // bytes of bodies in it
 	mostBatch      = 8 << 20  // bytes of bodies in one transaction
 	storeTimeout   = 10 * time.Second
-	gatherFor      = 15 * time.Millisecond // when busy, so that few transactions carry many deliveries
+	gatherFor      = 8 * time.Millisecond // when busy, so that few transactions carry many deliveries
 	busyFrom       = 8                     // deliveries in the last transaction
 )
 
