@@ -16,7 +16,7 @@ const (
 	mostBatch      = 8 << 20  // bytes of bodies in one transaction
 	storeTimeout   = 10 * time.Second
 	gatherFor      = 8 * time.Millisecond // when busy, so that few transactions carry many deliveries
-	busyFrom       = 8                     // deliveries in the last transaction
+	busyFrom       = 8                    // deliveries in the last transaction
 )
 
 // waiting is a request that waits for its commit.
