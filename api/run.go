@@ -193,11 +193,6 @@ func (a *API) startRun(ctx context.Context, service string, in *runInput, waitTe
 	if in.DryRun {
 		return a.planRun(ctx, c, in.request(service), in.Save == nil || *in.Save, in.MaxDetails)
 	}
-	if in.PlanID != "" { // a plan that there is not is refused now, not when its run begins
-		if _, err := a.options.Registry.Plan(ctx, c.actor, c.org, in.PlanID); err != nil {
-			return nil, err
-		}
-	}
 	run, err := a.options.Registry.StartRun(ctx, c.actor, c.org, in.request(service))
 	if err != nil {
 		return nil, err

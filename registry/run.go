@@ -16,6 +16,11 @@ func (r *Registry) StartRun(ctx context.Context, actor Actor, org string, req ta
 	if err != nil {
 		return tandem.Run{}, err
 	}
+	if req.PlanID != "" { // a plan that there is not is refused now, not when its run begins
+		if err := r.planOf(ctx, org, &service, req.PlanID); err != nil {
+			return tandem.Run{}, err
+		}
+	}
 	// A person's run over the whole service lets its settings run from then on (S28): not every role's may.
 	if !req.Scoped() && !actor.May(org, ApproveRuns) && !r.Engine.Approved(&service) {
 		return tandem.Run{}, tandem.Errorf(tandem.Forbidden, "start run", service.Name, "the service's settings were never let run, and starting a run would let them").
@@ -24,6 +29,15 @@ func (r *Registry) StartRun(ctx context.Context, actor Actor, org string, req ta
 	req.ServiceID, req.Trigger, req.CreatedBy = service.ID, tandem.ByHand, actor.By()
 	req.Reverts, req.Approves = "", ""
 	return r.Engine.Queue(ctx, org, req, r.alongside(extra, r.note(actor, org, "run.start", serviceThing(&service), nil, asked(&req))))
+}
+
+// planOf refuses a plan that is not one of the service's.
+func (r *Registry) planOf(ctx context.Context, org string, service *tandem.Service, id string) error {
+	plan, err := r.Store.Plan(ctx, org, id)
+	if err == nil && plan.ServiceID != service.ID {
+		err = tandem.Errorf(tandem.NotFound, "start run", id, "%s has no such plan", service.Name).WithHint("make one with a dry run that is saved")
+	}
+	return err
 }
 
 // mayStart refuses a run that the actor may not start.
