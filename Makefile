@@ -30,7 +30,7 @@ demo: build ## Build, then watch a simulated fleet being imported, edited on bot
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	$(GO) test $(RACE) -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
+	$(GO) test $(RACE) -timeout 20m $(if $(RUN),-run '$(RUN)') $(PKG)
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
@@ -67,7 +67,7 @@ mutate: ## Break merge and syncer on purpose, one place at a time, and list what
 .PHONY: cover
 cover: test-deps ## Test coverage by function, and coverage/index.html
 	@mkdir -p coverage
-	$(GO) test -timeout 40m -coverpkg=./... -coverprofile=coverage/profile.out $(PKG)
+	$(GO) test -timeout 20m -coverpkg=./... -coverprofile=coverage/profile.out $(PKG)
 	$(GO) tool cover -html=coverage/profile.out -o coverage/index.html
 	$(GO) tool cover -func=coverage/profile.out | tail -n 1
 

@@ -201,10 +201,10 @@ func doors(t *testing.T, at string, open bool) {
 
 func TestOneThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	gate := make(chan struct{})
+	gate, inside := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	f := &flaky{storing: func(list []tandem.Delivery) error {
-		once.Do(func() { <-gate }) // so that the others gather into one batch
+		once.Do(func() { close(inside); <-gate }) // so that the others gather into one batch
 		for _, d := range list {
 			if d.EventID == "7" {
 				return tandem.Errorf(tandem.Invalid, "store", "", "this one cannot be stored")
@@ -215,16 +215,13 @@ func TestOneThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t, sqlitetest.Open(t), between(f), options(func(o *webhook.Options) { o.Writers = 1 }))
 	statuses := make([]int, 20)
 	var wait sync.WaitGroup
-	for n := range statuses {
-		wait.Go(func() {
-			statuses[n] = w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status
-		})
+	send := func(n int) { statuses[n] = w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status }
+	wait.Go(func() { send(0) })
+	<-inside
+	for n := range statuses[1:] {
+		wait.Go(func() { send(n + 1) })
 	}
-	for w.handler.Waiting() < len(statuses)-1 {
-		if t.Context().Err() != nil {
-			t.Fatal("they do not gather")
-		}
-	}
+	until(t, "the others gather", func() bool { return w.handler.Waiting() == len(statuses)-1 })
 	close(gate)
 	wait.Wait()
 	for n, status := range statuses {
@@ -235,28 +232,41 @@ func TestOneThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 	w.equal(w.statuses(), "stored=19")
 }
 
+// until looks again and again, and gives up after half a minute.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	look, late := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
 func TestAFullBufferIs503(t *testing.T) {
 	t.Parallel()
-	gate := make(chan struct{})
-	f := &flaky{storing: func([]tandem.Delivery) error { <-gate; return nil }}
+	gate, inside := make(chan struct{}), make(chan struct{}, 10)
+	f := &flaky{storing: func([]tandem.Delivery) error { inside <- struct{}{}; <-gate; return nil }}
 	w := newWorld(t, sqlitetest.Open(t), between(f), options(func(o *webhook.Options) { o.Writers, o.Batch, o.Waiting = 1, 1, 2 }))
 	var accepted, refused atomic.Int64
 	var wait sync.WaitGroup
-	for n := range 10 {
-		wait.Go(func() {
-			switch w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status {
-			case 202:
-				accepted.Add(1)
-			case 503:
-				refused.Add(1)
-			}
-		})
-	}
-	for refused.Load() < 7 { // one is with the database, two wait
-		if t.Context().Err() != nil {
-			t.Fatal("the buffer takes them all")
+	send := func(n int) {
+		switch w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status {
+		case 202:
+			accepted.Add(1)
+		case 503:
+			refused.Add(1)
 		}
 	}
+	wait.Go(func() { send(0) })
+	<-inside // one is with the database; two may wait
+	for n := range 9 {
+		wait.Go(func() { send(n + 1) })
+	}
+	until(t, "seven are refused", func() bool { return refused.Load() == 7 })
 	close(gate)
 	wait.Wait()
 	w.equal([]int64{accepted.Load(), refused.Load()}, []int64{3, 7})

@@ -72,6 +72,8 @@ func onTerminal(t *testing.T, typed string, env map[string]string, args ...strin
 	if _, err := program.WriteString("\x04END"); err != nil {
 		t.Fatal(err)
 	}
+	look, late := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	defer look.Stop()
 	for {
 		mu.Lock()
 		text := screen.String()
@@ -79,8 +81,10 @@ func onTerminal(t *testing.T, typed string, env map[string]string, args ...strin
 		if before, ok := strings.CutSuffix(text, "\x04END"); ok {
 			return before, code
 		}
-		if t.Context().Err() != nil {
-			t.Fatal("the screen never showed everything")
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("the screen never showed everything: %q", text)
 		}
 	}
 }
