@@ -81,8 +81,16 @@ lint: ## Run the linters of .golangci.yml (the first time builds them, about 90 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt ./...
 
+.PHONY: assets
+assets: ## Fetch anew what the pages load from others (npm, pinned by its lock file) into web/asset/vendor
+	scripts/assets
+
+.PHONY: generate
+generate: ## Make the Go code of the pages (web/**/*.templ); its result is committed
+	$(TOOL) templ generate -path web -log-level warn
+
 .PHONY: generate-check
-generate-check: ## Fail when generated or formatted files differ from what is committed
+generate-check: generate ## Fail when generated or formatted files differ from what is committed
 	$(GO) generate ./...
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	git diff --exit-code

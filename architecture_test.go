@@ -66,6 +66,8 @@ var home = map[string]string{
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",
+	"github.com/a-h/templ":            "web",
+	"github.com/chromedp":             "", // tests only
 	"github.com/wneessen/go-mail":     "alert",
 	"github.com/emersion/go-smtp":     "", // tests only
 	"github.com/emersion/go-sasl":     "",

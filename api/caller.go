@@ -138,6 +138,9 @@ func onlyOrganization(actor registry.Actor) (string, error) {
 // Unauthorized where nobody is signed in.
 func (a *API) Actor(r *http.Request) (registry.Actor, error) { return a.identify(r) }
 
+// ForgetUser has the next request of a person, and of their tokens, look their rights up again: somebody changed them.
+func (a *API) ForgetUser(id string) { a.forgetUser(id) }
+
 // identify finds out who sent a request.
 func (a *API) identify(r *http.Request) (registry.Actor, error) {
 	var actor registry.Actor

@@ -144,7 +144,7 @@ func (s *Server) routed(route Route, compress func(http.Handler) http.HandlerFun
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(route.BodyTime)) // not every ResponseWriter has one
 		}
 		boundBody(w, r, limit)
-		if route.Kind == Webhook || strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if route.Kind == Webhook || route.Kind == Program && strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 			route.Handler.ServeHTTP(w, r) // a stream is not held back by compression
 			return
 		}

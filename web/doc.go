@@ -1,6 +1,4 @@
-// Package web is what people see in a browser. So far these are the pages that one-time links lead to (the first owner's
-// set-up, an invitation, a new password), and the one where people sign in.
-//
-// The pages of links need no script and set no cookie: the link's secret is what they act with, so there is nothing that
-// another site's form could borrow. Signing in is the API's; the page's script calls it.
+// Package web is what people see in a browser: it puts the pages together, each kind of which has a folder of its own,
+// inside the frame of package shell. Pages are HTML made here, with htmx for what changes without a reload, and they work
+// only through the use cases of package registry.
 package web

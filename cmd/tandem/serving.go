@@ -173,6 +173,11 @@ func (v *serving) shell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Changed: v.api.ForgetUser,
+		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version})
+	if err != nil {
+		return err
+	}
 	v.server, err = server.New(server.Options{Listen: []string{v.cmd.Listen}, CertFile: v.cmd.TLSCert, KeyFile: v.cmd.TLSKey, AllowTLS12: v.cmd.TLSMin == "1.2",
 		PublicURL: v.cmd.PublicURL, TrustedProxies: proxies, Health: v.health(), Metrics: v.metrics, MetricsListen: v.cmd.MetricsListen,
 		MetricsToken: server.Secret(token.Reveal()), Traces: v.traces, Stopping: v.api.Close, Grace: stopRequests, Log: v.log, Clock: v.Clock, NewID: newID,
@@ -180,7 +185,8 @@ func (v *serving) shell(ctx context.Context) error {
 		Routes: []server.Route{
 			{Pattern: "/api/", Handler: v.api, Kind: server.Program, MaxBody: maxUpload, Name: v.api.RouteName},
 			{Pattern: webhook.Pattern, Handler: v.hooks, Kind: server.Webhook},
-			{Pattern: "/", Handler: web.New(web.Options{Registry: v.registry, Log: v.log, Provider: v.cmd.OIDCIssuer != ""}), Kind: server.Page},
+			{Pattern: web.AssetPrefix, Handler: web.Assets(), Kind: server.Asset},
+			{Pattern: "/", Handler: pages, Kind: server.Page, MaxBody: maxUpload},
 		}})
 	if err != nil {
 		return err

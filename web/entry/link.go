@@ -1,4 +1,4 @@
-package web
+package entry
 
 import (
 	"context"
@@ -49,6 +49,10 @@ type link struct {
 	act  func(ctx context.Context, secret string, person registry.NewPerson, organization string) (done string, err error)
 }
 
+// Patterns are the addresses of the handler, as http.ServeMux takes them.
+var Patterns = []string{"GET /setup", "POST /setup", "GET /invitation", "POST /invitation", "GET /reset-password", "POST /reset-password",
+	"GET /sign-in", "GET /page.css", "GET /signin.js"}
+
 // New gives the handler of the pages.
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
@@ -59,9 +63,6 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /sign-in", signIn(o.Log, o.Provider))
 	mux.HandleFunc("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET /signin.js", asset("signin.js", "text/javascript; charset=utf-8"))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		render(w, r, o.Log, http.StatusOK, view{Title: "Tandem is running", Intro: "The command line and programs work with it: its API is described at /api/docs.", Links: true})
-	})
 	return mux
 }
 

@@ -1,4 +1,4 @@
-package web_test
+package entry_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"tandem"
 	"tandem/registry"
 	"tandem/store/sqlite/sqlitetest"
-	"tandem/web"
+	"tandem/web/entry"
 )
 
 // site is the pages over a real database.
@@ -32,7 +32,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	st := sqlitetest.Open(t)
 	r := &registry.Registry{Store: st, Server: st, Clock: time.Now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() }}
-	server := httptest.NewServer(web.New(web.Options{Registry: r, Log: slog.New(slog.DiscardHandler)}))
+	server := httptest.NewServer(entry.New(entry.Options{Registry: r, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
 	return &site{t: t, registry: r, url: server.URL}
 }

@@ -1,0 +1,189 @@
+"use strict";
+// What every page does by itself: messages, dialogs, times that stay true, copying, selecting, the live stream's lamp.
+
+const toasts = () => document.querySelector("#toasts");
+
+// toast tells something; problems stay until they are closed.
+function toast(kind, text) {
+  const line = document.createElement("div");
+  line.className = `toast-line toast-${kind}`;
+  line.dataset.toast = kind;
+  line.append(document.createTextNode(text));
+  toasts().append(line);
+  keep(line);
+}
+
+function keep(line) {
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "btn-close";
+  close.setAttribute("aria-label", "Close this message");
+  close.addEventListener("click", () => line.remove());
+  line.append(close);
+  if (line.dataset.toast !== "danger") setTimeout(() => line.remove(), 8000);
+}
+
+for (const line of document.querySelectorAll(".toast-line")) keep(line);
+document.body.addEventListener("toasts", (event) => {
+  for (const t of event.detail.list ?? []) toast(t.kind, t.text);
+});
+document.body.addEventListener("htmx:error", (event) => {
+  const ctx = event.detail?.ctx;
+  if (!ctx || ctx.response || ctx.sourceElement?.id === "stream") return;
+  toast("danger", "The server does not answer. What you typed is still here; try again.");
+});
+
+// Dialogs: data-open="#id", data-close. One that a reply brings opens by itself.
+document.addEventListener("click", (event) => {
+  const open = event.target.closest("[data-open]");
+  if (open) document.querySelector(open.dataset.open)?.showModal();
+  if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+  const toggle = event.target.closest("[data-toggle]");
+  if (toggle) {
+    const shown = document.querySelector(toggle.dataset.toggle).classList.toggle("show");
+    toggle.setAttribute("aria-expanded", String(shown));
+  }
+  const copy = event.target.closest("[data-copy]");
+  if (copy) copyText(copy);
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+});
+
+async function copyText(button) {
+  const from = document.querySelector(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(from.value ?? from.textContent);
+    toast("success", "Copied.");
+  } catch {
+    from.select?.();
+    toast("warning", "This browser does not let pages copy. The text is selected: press Ctrl-C.");
+  }
+}
+
+// hx-confirm asks in a dialog of the page.
+document.body.addEventListener("htmx:confirm", (event) => {
+  const source = event.detail.ctx?.sourceElement ?? event.target;
+  const question = source.getAttribute?.("hx-confirm");
+  if (!question) return;
+  event.preventDefault();
+  const dialog = document.querySelector("#confirm");
+  dialog.querySelector("#confirm-text").textContent = question;
+  dialog.returnValue = "no";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "yes") event.detail.issueRequest();
+    else event.detail.dropRequest?.();
+  }, { once: true });
+  dialog.showModal();
+});
+
+// Times.
+const units = [[86400 * 2, 86400, "days"], [3600, 3600, "h"], [60, 60, "min"], [0, 1, "s"]];
+function ago(at) {
+  const seconds = (Date.now() - at) / 1000;
+  const past = seconds >= 0;
+  if (past && seconds < 5) return "just now";
+  const length = Math.abs(seconds);
+  const [, size, unit] = units.find(([from]) => length >= from);
+  const text = `${Math.floor(length / size)} ${unit}`;
+  return past ? `${text} ago` : `in ${text}`;
+}
+function tick() {
+  for (const t of document.querySelectorAll("time[data-ago]")) {
+    const at = Date.parse(t.dateTime);
+    const text = ago(at);
+    if (t.textContent !== text) t.textContent = text;
+    if (!t.dataset.local) {
+      t.dataset.local = "yes";
+      t.title = new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    }
+  }
+}
+tick();
+setInterval(tick, 5000);
+
+// What a reply brought.
+document.body.addEventListener("htmx:after:settle", () => {
+  tick();
+  for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) dialog.showModal();
+  for (const form of document.querySelectorAll("form[data-focus-invalid]")) form.querySelector("[aria-invalid]")?.focus();
+  for (const table of document.querySelectorAll("[data-select]")) counted(table);
+});
+document.addEventListener("close", (event) => {
+  if (event.target.matches?.("dialog[data-show]")) event.target.remove();
+}, true);
+
+// Selecting rows: a container with data-select, one checkbox with data-select-all, the others named "id".
+// What needs a selection has data-needs-selection; [data-selected] shows how many.
+function boxes(container) { return [...container.querySelectorAll('input[type=checkbox][name="id"]')]; }
+function counted(container) {
+  const all = boxes(container), on = all.filter((b) => b.checked).length;
+  const every = container.querySelector('[name="all"]')?.value === "on";
+  for (const b of container.querySelectorAll("[data-needs-selection]")) b.disabled = on === 0;
+  for (const s of container.querySelectorAll("[data-selected]")) s.textContent = every ? s.dataset.every ?? on : on;
+  for (const s of container.querySelectorAll("[data-shown-with-selection]")) s.hidden = on === 0;
+  const head = container.querySelector("[data-select-all]");
+  if (head) { head.checked = on > 0 && on === all.length; head.indeterminate = on > 0 && on < all.length; }
+}
+document.addEventListener("change", (event) => {
+  const container = event.target.closest?.("[data-select]");
+  if (!container) return;
+  if (event.target.matches("[data-select-all]")) for (const b of boxes(container)) b.checked = event.target.checked;
+  counted(container);
+});
+for (const table of document.querySelectorAll("[data-select]")) counted(table);
+
+// The stream's lamp.
+const lamp = document.querySelector("#live");
+const say = (state, text) => { if (lamp && lamp.dataset.live !== state) { lamp.dataset.live = state; lamp.textContent = text; } };
+document.body.addEventListener("htmx:sse:after:connection", (event) => {
+  if ((event.detail?.connection?.status ?? 200) < 400) say("on", "Live");
+});
+document.body.addEventListener("htmx:sse:error", () => say("off", "Not live: trying again"));
+document.body.addEventListener("htmx:sse:close", () => say("off", "Not live"));
+
+// Signing out.
+document.addEventListener("click", async (event) => {
+  if (!event.target.closest("[data-sign-out]")) return;
+  try {
+    await fetch("/api/v1/session", { method: "DELETE" });
+    location.assign("/sign-in");
+  } catch {
+    toast("danger", "The server does not answer. You are still signed in.");
+  }
+});
+
+// Forms that talk to the API, since it keeps the session: data-api="METHOD /path", data-then="reload", "event:name" or an address.
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form[data-api]");
+  if (!form) return;
+  event.preventDefault();
+  const [method, path] = form.dataset.api.split(" ");
+  const button = form.querySelector("button:not([type=button])");
+  const said = form.querySelector("[data-said]");
+  if (button) button.disabled = true;
+  if (said) said.textContent = "";
+  try {
+    const body = JSON.stringify(Object.fromEntries(new FormData(form)));
+    const reply = await fetch(path, { method, headers: { "Content-Type": "application/json" }, body });
+    const told = reply.status === 204 ? {} : await reply.json();
+    if (!reply.ok) {
+      const text = told.detail + (told.hint ? ". " + told.hint : "");
+      if (said) said.textContent = text; else toast("danger", text);
+    } else if (form.dataset.then === "event") {
+      form.dispatchEvent(new CustomEvent("api:done", { bubbles: true, detail: told }));
+    } else if (form.dataset.then && form.dataset.then !== "reload") {
+      location.assign(form.dataset.then);
+    } else {
+      location.reload();
+    }
+  } catch {
+    if (said) said.textContent = "The server does not answer. Try again.";
+  } finally {
+    if (button) button.disabled = false;
+  }
+});

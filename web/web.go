@@ -1,0 +1,51 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+
+	"tandem"
+	"tandem/registry"
+	"tandem/web/asset"
+	"tandem/web/entry"
+	"tandem/web/shell"
+)
+
+// Options say what the pages work with.
+type Options struct {
+	Registry *registry.Registry
+	Log      *slog.Logger
+	Clock    tandem.Clock
+	// Actor gives who sent a request: Unauthorized where nobody is signed in. The API, which keeps the sessions, knows.
+	Actor     func(*http.Request) (registry.Actor, error)
+	Changed   func(userID string) // told whose rights a page changed; may be nil
+	Provider  bool                // people may sign in through an identity provider
+	PublicURL string
+	Version   string
+}
+
+// New gives the handler of all pages, for "/".
+func New(o Options) (http.Handler, error) {
+	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version})
+	if err != nil {
+		return nil, err
+	}
+	before := entry.New(entry.Options{Registry: o.Registry, Log: o.Log, Provider: o.Provider})
+	for _, pattern := range entry.Patterns {
+		site.Public(pattern, before)
+	}
+	site.RegisterFrame()
+	for _, register := range pages {
+		register(site)
+	}
+	return site, nil
+}
+
+// pages registers each kind of page.
+var pages = []func(*shell.Site){}
+
+// Assets gives the handler of what the pages load, for asset.Prefix.
+func Assets() http.Handler { return asset.Handler() }
+
+// AssetPrefix is where it belongs.
+const AssetPrefix = asset.Prefix
