@@ -50,18 +50,20 @@ type DeliveryFilter struct {
 	Status           DeliveryStatus
 	Type             string
 	ExternalDeviceID string
+	Sort             string // one of DeliverySorts, or a minus and one; "" for the newest first
 	Page
 }
 
 // DeliveryOutcome is what became of one attempt to process a delivery.
 type DeliveryOutcome struct {
-	ID       string
-	Status   DeliveryStatus
-	Attempts int
-	NextAt   *time.Time
-	Error    string
-	RunID    string
-	At       time.Time
+	ID        string
+	ServiceID string // to count by; nothing else goes by it
+	Status    DeliveryStatus
+	Attempts  int
+	NextAt    *time.Time
+	Error     string
+	RunID     string
+	At        time.Time
 }
 
 // Push is a device that is to go through a run of its own soon (S36, S38): edited here, or hinted at by a webhook.
@@ -116,5 +118,6 @@ type ObservationFilter struct {
 	Path     string
 	Since    time.Time
 	Until    time.Time
+	Sort     string // one of ObservationSorts, or a minus and one; "" for the newest first
 	Page
 }

@@ -1,5 +1,7 @@
 package tandem
 
+import "time"
+
 // Missing says on which sides a run creates what is missing there; "" leaves it to the service's settings.
 type Missing string
 
@@ -31,11 +33,17 @@ func (r *RunRequest) Scoped() bool { return len(r.DeviceIDs)+len(r.ExternalIDs) 
 
 // Progress is where a run stands.
 type Progress struct {
-	RunID   string
-	Phase   string // "recovering", "listing", "creating", "writing", "reading state", "deleting"
-	Done    int
-	Total   int // 0 while unknown
-	Summary Summary
+	RunID   string  `json:"operation_id"`
+	Phase   string  `json:"phase"` // "recovering", "listing", "creating", "writing", "reading state", "deleting"
+	Done    int     `json:"done"`  // devices, in this phase
+	Total   int     `json:"total"` // 0 while unknown
+	Summary Summary `json:"summary"`
+
+	// What follows is told of a run that another process may perform.
+	Status    RunStatus  `json:"status,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"` // the run
+	PhaseAt   *time.Time `json:"phase_at,omitempty"`   // when the phase began
+	At        *time.Time `json:"at,omitempty"`         // when this was so: by how much Done rose since PhaseAt is the rate
 }
 
 // Report receives progress, often, from one goroutine at a time; it must not block for long. Nil is allowed.

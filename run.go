@@ -160,18 +160,28 @@ type RunFilter struct {
 	ServiceID string
 	Status    RunStatus
 	Operation Operation
+	Trigger   Trigger
+	CreatedBy string    // whole
+	DeviceID  string    // runs about this one device
+	Since     time.Time // created; the first instant
+	Until     time.Time // the first instant after
+	Search    string    // substring of the error
+	Sort      string    // one of RunSorts, or a minus and one; "" for the newest first
 	Page
 }
 
 // EntryFilter narrows a listing of entries; oldest first.
 type EntryFilter struct {
-	RunID    string
-	DeviceID string
-	Path     Path
-	Side     Side
-	Action   Action
-	Outcome  EntryOutcome
-	Search   string // substring of device name or error
+	RunID     string // of a run, or …
+	DeviceID  string // … about a device
+	ServiceID string
+	Path      Path
+	Side      Side
+	Action    Action
+	Outcome   EntryOutcome
+	Search    string // substring of device name or error
+	Newest    bool   // newest first, where Sort says nothing
+	Sort      string // one of EntrySorts, or a minus and one; "" for the oldest first
 	Page
 }
 
@@ -187,4 +197,30 @@ type Pagination struct {
 	Limit int `json:"limit"`
 	Total int `json:"total"`
 	Pages int `json:"pages"`
+	// Capped says that there are more than Total: of what grows without end, no more than CountedTo are counted.
+	Capped bool `json:"capped,omitempty" doc:"There are more than total: deliveries, observations and notifications are counted up to 10,000. Pages beyond can be asked for."`
+}
+
+// CountedTo is how far matches are counted in tables that grow without end; whoever needs more narrows the filter. A
+// number of matches above it stands for any number above it.
+const CountedTo = 10_000
+
+// Paginated says which part of a listing a page is.
+func Paginated(p Page, total int) Pagination {
+	return Pagination{Page: p.Number, Limit: p.Limit, Total: total, Pages: (total + p.Limit - 1) / p.Limit}
+}
+
+// PaginatedSome does so where matches are counted up to CountedTo.
+func PaginatedSome(p Page, total int) Pagination {
+	some := Paginated(p, min(total, CountedTo))
+	some.Capped = total > CountedTo
+	return some
+}
+
+// Matches gives back the number of matches that Paginated or PaginatedSome was made of.
+func (p Pagination) Matches() int {
+	if p.Capped {
+		return p.Total + 1
+	}
+	return p.Total
 }

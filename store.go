@@ -33,9 +33,11 @@ type Applier interface {
 // OrganizationStore keeps organizations; the only calls without an organization.
 type OrganizationStore interface {
 	CreateOrganization(ctx context.Context, o Organization, along ...Along) error // Exists when the slug is taken
+	// UpdateOrganization rewrites one; o.Version is the one read (Stale when it moved), 0 for any.
 	UpdateOrganization(ctx context.Context, o Organization, along ...Along) error
-	// DeleteOrganization removes an organization and everything in it.
-	DeleteOrganization(ctx context.Context, id string) error
+	// DeleteOrganization removes an organization and everything in it; Stale when it is not at the version, 0 for whatever
+	// is there.
+	DeleteOrganization(ctx context.Context, id string, version int64) error
 	Organizations(ctx context.Context) ([]Organization, error)               // by slug
 	Organization(ctx context.Context, idOrSlug string) (Organization, error) // NotFound
 }
@@ -87,7 +89,7 @@ type DeviceFilter struct {
 	ServiceID  string     // linked to this service …
 	SyncStatus SyncStatus // … with this status (of any service when ServiceID is "")
 	NotLinked  bool       // has no assignment on ServiceID (on any service when that is "")
-	Sort       string     // name, device_id, last_seen, battery_level, created_at, updated_at; "-" before it descends
+	Sort       string     // one of DeviceSorts, or a minus and one; "" for by name
 	Now        time.Time  // for Status
 	Page
 }
@@ -146,7 +148,8 @@ type NotLinkedFilter struct {
 	ExternalDeviceIDs []string
 	Search            string // substring of the name
 	Reason            string
-	Ignored           bool // with the ignored ones
+	Ignored           bool   // with the ignored ones
+	Sort              string // one of NotLinkedSorts, or a minus and one; "" for by name
 	Page
 }
 
@@ -158,6 +161,8 @@ type RunStore interface {
 	// RequestCancel asks a running run to stop at its next batch; CancelRequested is what the run looks at.
 	RequestCancel(ctx context.Context, org, run string, along ...Along) error
 	CancelRequested(ctx context.Context, org, run string) (bool, error)
+	// NoteProgress keeps where a running run stands, for others to see; what ended meanwhile stays as it is.
+	NoteProgress(ctx context.Context, org string, progress Progress) error
 }
 
 // ConflictStore reads conflicts; they are written with Apply.

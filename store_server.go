@@ -18,6 +18,7 @@ type ServerStore interface {
 	EventStore
 	AnswerStore
 	RetentionStore
+	OverviewStore
 }
 
 // PeopleStore keeps the people who sign in. A person belongs to no organization: these calls, like those about
@@ -176,6 +177,29 @@ type AnswerStore interface {
 	FinishAnswer(ctx context.Context, org string, a Answer) error
 	// DropAnswer frees a key whose request failed without an effect.
 	DropAnswer(ctx context.Context, org, key string) error
+}
+
+// OverviewStore counts and gathers what a page shows at a glance.
+type OverviewStore interface {
+	// Overview counts an organization's fleet and what is wrong with it, with the statuses of now. Of a large fleet it
+	// gives what was counted at most 15 seconds ago, by Overview.At.
+	Overview(ctx context.Context, org string, now time.Time) (Overview, error)
+	OpenCounts(ctx context.Context, org string) (OpenCounts, error)
+	// DeliveryRate gives how many deliveries came to each status, of one service or of all, in steps of whole minutes.
+	// A process notes once a second what it stored and processed: what is newer may lack, and a process that is killed
+	// leaves its last second out.
+	DeliveryRate(ctx context.Context, org, service string, since, until time.Time, step time.Duration) ([]DeliveryBucket, error)
+	// ConflictGroups counts conflicts by service, field and type, the most first; the filter's page does not matter.
+	ConflictGroups(ctx context.Context, org string, filter ConflictFilter) ([]ConflictGroup, error)
+	// UndoneEntries hands the entries of a run that did not get done to each, without their values, oldest first, at most limit of them.
+	UndoneEntries(ctx context.Context, org, run string, limit int, each func(*Entry)) error
+	// DeviceEntries gives the newest entries of runs about a device with what is known of their runs, and counts all matches.
+	DeviceEntries(ctx context.Context, org, device string, field Path, limit int) ([]HistoryEntry, int, error)
+	// DeviceEdits gives the newest audit entries about a device.
+	DeviceEdits(ctx context.Context, org, device string, limit int) ([]AuditEntry, error)
+	DeviceFacets(ctx context.Context, org string) (DeviceFacets, error)
+	// RunProgress gives where a run stands: as it was last noted while it runs, else as it ended.
+	RunProgress(ctx context.Context, org, run string) (Progress, error)
 }
 
 // Retention says how long things are kept; 0 keeps them for ever.

@@ -48,7 +48,7 @@ var elsewhere = map[string]who{
 	"Me": person, "Rename": person, "ChangePassword": person, "EnrollFactor": person, "ConfirmFactor": person, "DisableFactor": person,
 	"RenewRecoveryCodes": person, "Join": person,
 	"NewSetUpLink": database, "CreateOwner": database, "CreateUser": database, "ResetByCommand": database,
-	"Organizations": members, "Organization": members, "CreateOrganization": members, "CreateToken": members, "Tokens": members, "RevokeToken": members,
+	"Organizations": members, "Organization": members, "OpenCounts": members, "CreateOrganization": members, "CreateToken": members, "Tokens": members, "RevokeToken": members,
 }
 
 // second drops the value of a use case that gives one.
@@ -300,6 +300,27 @@ var uses = map[string]use{
 	}},
 	"AuditChain": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.AuditChain(w.ctx, a, org, 0, 10))
+	}},
+	"Overview": {registry.ReadDevices, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.Overview(w.ctx, a, org))
+	}},
+	"DeliveryRate": {registry.ReadDeliveries, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.DeliveryRate(w.ctx, a, org, t.service, w.start, w.start.Add(time.Hour), time.Minute))
+	}},
+	"ConflictGroups": {registry.ReadConflicts, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.ConflictGroups(w.ctx, a, org, tandem.ConflictFilter{}))
+	}},
+	"EntryGroups": {registry.ReadRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.EntryGroups(w.ctx, a, org, t.run))
+	}},
+	"DeviceHistory": {registry.ReadDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return third(w.DeviceHistory(w.ctx, a, org, t.device, tandem.HistoryFilter{}))
+	}},
+	"RunProgress": {registry.ReadRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.RunProgress(w.ctx, a, org, t.run))
+	}},
+	"DeviceFacets": {registry.ReadDevices, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.DeviceFacets(w.ctx, a, org))
 	}},
 	"AuditTail": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.AuditTail(w.ctx, a, org, 10))

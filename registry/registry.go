@@ -46,6 +46,7 @@ type ServerStore interface {
 	Channels(ctx context.Context, org string) ([]tandem.Channel, error)
 	Channel(ctx context.Context, org, idOrName string) (tandem.Channel, error)
 	Notifications(ctx context.Context, org, channel string, page tandem.Page) ([]tandem.Notification, int, error)
+	tandem.OverviewStore
 }
 
 // Engine is what the registry needs of the sync engine.
@@ -172,6 +173,14 @@ func expect(op, name string, version int64, want *int64) error {
 	}
 	return &staleVersion{tandem.Errorf(tandem.Stale, op, name, "it was changed meanwhile: it is at version %d, and version %d was to be changed", version, *want).
 		WithHint("look at it as it is now, and repeat the change if it is still wanted")}
+}
+
+// wanted gives the version that a removal is asked for, nil for whatever is there.
+func wanted(ifVersion []int64) *int64 {
+	if len(ifVersion) == 0 {
+		return nil
+	}
+	return &ifVersion[0]
 }
 
 // staleVersion is Stale for good: deciding again would meet the same version.

@@ -82,10 +82,13 @@ func (r *Registry) Run(ctx context.Context, actor Actor, org, id string) (tandem
 	return r.Store.Run(ctx, org, id)
 }
 
-// Entries lists what runs did, oldest first, and counts all matches.
+// Entries lists what a run did, or what runs did to a device, oldest first unless sorted otherwise, and counts all matches.
 func (r *Registry) Entries(ctx context.Context, actor Actor, org string, filter tandem.EntryFilter) ([]tandem.Entry, int, error) {
 	if err := actor.may(org, ReadRuns); err != nil {
 		return nil, 0, err
+	}
+	if filter.RunID == "" && filter.DeviceID == "" {
+		return nil, 0, tandem.Errorf(tandem.Invalid, "list entries", "", "neither a run nor a device is named").WithHint("name one of them")
 	}
 	return r.Store.Entries(ctx, org, filter)
 }

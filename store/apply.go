@@ -24,6 +24,7 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 		if len(c.CreateDevices)+len(c.UpdateDevices)+len(c.CreateAssignments)+len(c.UpdateAssignments) > 0 {
 			s.listings.changed(org)
 		}
+		s.cameTo(org, c.Deliveries)
 		s.bell.ring()
 	}
 	return a.explain(ctx, err)

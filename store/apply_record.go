@@ -125,11 +125,11 @@ func (a *apply) entities(ctx context.Context) error {
 
 const runWritten = `organization_id, id, service_id, operation, trigger, device_id, status, forced, processed, successful, failed, conflicts,
 	local_created, local_updated, local_deleted, remote_created, remote_updated, remote_deleted,
-	details, plan_id, reverts, error, started_at, completed_at, duration_ms, created_by, created_at`
+	details, plan_id, reverts, error, error_folded, started_at, completed_at, duration_ms, created_by, created_at`
 
 var rewriteRun = " ON CONFLICT (organization_id, id) DO UPDATE SET " + assign("status", "forced", "processed", "successful", "failed", "conflicts",
 	"local_created", "local_updated", "local_deleted", "remote_created", "remote_updated", "remote_deleted",
-	"details", "plan_id", "reverts", "error", "started_at", "completed_at", "duration_ms", "created_by")
+	"details", "plan_id", "reverts", "error", "error_folded", "started_at", "completed_at", "duration_ms", "created_by")
 
 // runs adds or rewrites runs; a request to cancel stays.
 func (a *apply) runs(ctx context.Context) error {
@@ -153,6 +153,7 @@ func (a *apply) runs(ctx context.Context) error {
 		b.opt(r.PlanID)
 		b.opt(r.Reverts)
 		b.opt(r.Error)
+		b.opt(fold(r.Error))
 		b.optTime(r.StartedAt)
 		b.optTime(r.CompletedAt)
 		b.int(r.DurationMS)

@@ -13,7 +13,7 @@ import (
 // themselves, or about people, who belong to none; the policies let it see only what those need.
 const everyOrganization = "*"
 
-const organizationRead = "id, name, slug, settings, created_at, updated_at"
+const organizationRead = "id, name, slug, settings, version, created_at, updated_at"
 
 // CreateOrganization adds an organization; Exists when its id or slug is taken.
 func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization, along ...tandem.Along) error {
@@ -24,6 +24,7 @@ func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization, a
 			b.text(o.Name)
 			b.text(o.Slug)
 			b.json(o.Settings, len(o.Settings) == 0)
+			b.int(max(o.Version, 1))
 			b.instant(o.CreatedAt)
 			b.instant(o.UpdatedAt)
 		}), op, o.Slug, "another organization has this slug")
@@ -38,7 +39,7 @@ func (s *Store) takenBy(err error, op, thing, message string) error {
 	return err
 }
 
-// UpdateOrganization rewrites name, slug and settings.
+// UpdateOrganization rewrites name, slug and settings; o.Version is the one read (Stale when it moved), 0 for any.
 func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization, along ...tandem.Along) error {
 	const op = "update an organization"
 	return s.writeWith(ctx, op, o.ID, along, func(tx bun.Conn) error {
@@ -47,13 +48,25 @@ func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization, a
 		if b.err != nil {
 			return b.err
 		}
-		result, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, updated_at = ? WHERE id = ?",
-			o.Name, o.Slug, settings, at(o.UpdatedAt), o.ID)
-		if err != nil {
-			return s.takenBy(err, op, o.Slug, "another organization has this slug")
+		if err := s.lockOrganization(ctx, tx, o.ID, o.Version); err != nil {
+			return err
 		}
-		return affected(result, missing("organization", o.ID))
+		_, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, version = version + 1, updated_at = ? WHERE id = ?",
+			o.Name, o.Slug, settings, at(o.UpdatedAt), o.ID)
+		return s.takenBy(err, op, o.Slug, "another organization has this slug")
 	})
+}
+
+// lockOrganization locks an organization and compares its version, 0 for any.
+func (s *Store) lockOrganization(ctx context.Context, tx bun.Conn, id string, version int64) error {
+	var now int64
+	if err := tx.QueryRowContext(ctx, "SELECT version FROM organizations WHERE id = ?"+s.dialect.Lock(), id).Scan(&now); err != nil {
+		return noRow(err, missing("organization", id))
+	}
+	if version != 0 && now != version {
+		return movedOn("organization", id)
+	}
+	return nil
 }
 
 // affected gives instead when a statement met no row.
@@ -65,19 +78,18 @@ func affected(result sql.Result, instead error) error {
 }
 
 // emptied lists the tables in an order in which their rows can go: what refers to a table before it.
-var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "device_observations", "notifications", "notification_channels", "alerts",
+var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "delivery_counts", "device_observations", "notifications", "notification_channels", "alerts",
 	"device_pushes", "pending_jobs", "events", "service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
 	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
 	"device_tags", "device_hardware_ids", "devices", "device_services",
 	"memberships", "invitations", "api_tokens", "idempotency_keys", "audit_unsealed", "audit_log", "audit_seals", "audit_checkpoints"}
 
-// DeleteOrganization removes an organization and everything in it. Its audit too: the triggers that keep it let it go
+// DeleteOrganization removes an organization at a version, 0 for any, and everything in it. Its audit too: the triggers that keep it let it go
 // while the organization stands in emptied_organizations, which no other transaction ever sees.
-func (s *Store) DeleteOrganization(ctx context.Context, id string) error {
+func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64) error {
 	return s.write(ctx, "delete an organization", id, func(tx bun.Conn) error {
-		var found word
-		if err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE id = ?"+s.dialect.Lock(), id).Scan(&found); err != nil {
-			return noRow(err, missing("organization", id))
+		if err := s.lockOrganization(ctx, tx, id, version); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO emptied_organizations (id) VALUES (?)", id); err != nil {
 			return err
@@ -123,7 +135,7 @@ func (s *Store) organizations(ctx context.Context, op, tail string, args ...any)
 			o := tandem.Organization{}
 			var settings word
 			var created, updated stamp
-			if err := rows.Scan(&o.ID, &o.Name, &o.Slug, &settings, &created, &updated); err != nil {
+			if err := rows.Scan(&o.ID, &o.Name, &o.Slug, &settings, &o.Version, &created, &updated); err != nil {
 				return err
 			}
 			o.CreatedAt, o.UpdatedAt = created.Time, updated.Time

@@ -62,6 +62,11 @@ func (p *prune) deliveries(ctx context.Context, tx bun.Conn) error {
 	if !ok {
 		return nil
 	}
+	if _, err := p.delete(ctx, tx, "delivery counts", `DELETE FROM delivery_counts WHERE (organization_id, minute, service_id, status) IN
+		(SELECT organization_id, minute, service_id, status FROM delivery_counts WHERE minute < ? ORDER BY minute LIMIT ?)`,
+		minuteOf(p.now.Add(-p.keep.Deliveries)), p.limit); err != nil {
+		return err
+	}
 	var old []tandem.Delivery
 	if err := query(ctx, tx, func(rows *sql.Rows) error {
 		d := tandem.Delivery{}

@@ -29,18 +29,32 @@ func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err er
 	return run, err
 }
 
-// Runs lists runs, newest first, and counts all matches.
+// Runs lists runs, newest first unless sorted otherwise, and counts all matches.
 func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, total int, err error) {
 	f := &filter{}
+	order := f.ordered(runOrders, q.Sort)
 	f.add("r.organization_id = ? AND r.pruned_at IS NULL", org)
 	f.equal("r.service_id", q.ServiceID)
 	f.equal("r.status", string(q.Status))
 	f.equal("r.operation", string(q.Operation))
+	f.equal("r.trigger", string(q.Trigger))
+	f.equal("r.created_by", q.CreatedBy)
+	f.equal("r.device_id", q.DeviceID)
+	if !q.Since.IsZero() {
+		f.add("r.created_at >= ?", at(q.Since))
+	}
+	if !q.Until.IsZero() {
+		f.add("r.created_at < ?", at(q.Until))
+	}
+	if q.Search != "" {
+		f.add("r.error_folded IS NOT NULL") // as the partial index says it
+		f.contains(q.Search, "r.error_folded")
+	}
 	err = s.read(ctx, "list runs", org, func(tx bun.Conn) error {
 		if total, err = f.count(ctx, tx, "golioth_sync_log AS r"); err != nil {
 			return err
 		}
-		text, args := f.page(runRead, "golioth_sync_log AS r", "r.created_at DESC, r.id DESC", q.Page)
+		text, args := f.page(runRead, "golioth_sync_log AS r", order, q.Page)
 		found, err = scanRuns(ctx, tx, text, args...)
 		return err
 	})
@@ -83,12 +97,17 @@ func (c *changeScan) change() tandem.Change {
 		DeviceName: string(c.name), Path: tandem.Path(c.field), Before: c.before.raw(), After: c.after.raw(), Note: string(c.note)}
 }
 
-// Entries lists entries, oldest first, and counts all matches.
+// Entries lists entries, oldest first unless sorted otherwise, and counts all matches.
 func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (found []tandem.Entry, total int, err error) {
 	f := &filter{}
+	if q.Newest && q.Sort == "" {
+		q.Sort = "-created_at"
+	}
+	order := f.ordered(entryOrders, q.Sort)
 	f.add("e.organization_id = ?", org)
 	f.equal("e.run_id", q.RunID)
 	f.equal("e.device_id", q.DeviceID)
+	f.equal("e.service_id", q.ServiceID)
 	f.equal("e.field", string(q.Path))
 	f.equal("e.side", string(q.Side))
 	f.equal("e.action", string(q.Action))
@@ -101,7 +120,7 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 		if total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e"); err != nil {
 			return err
 		}
-		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", "e.created_at, e.id", q.Page)
+		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", order, q.Page)
 		found, err = scanEntries(ctx, tx, org, text, args...)
 		return err
 	})

@@ -29,7 +29,10 @@ type Store struct {
 	bell    bell
 	recent  recent
 	// listings are kept of large fleets.
-	listings listings
+	listings  listings
+	overviews kept[tandem.Overview]
+	facets    kept[tandem.DeviceFacets]
+	rates     rates
 }
 
 var _ tandem.ServerStore = (*Store)(nil)
@@ -111,6 +114,8 @@ type Dialect interface {
 // also when Open fails.
 func Open(ctx context.Context, writer, reader *bun.DB, dialect Dialect, options Options) (*Store, error) {
 	s := &Store{writer: writer, reader: reader, dialect: dialect}
+	s.overviews.young, s.overviews.old = overviewYoung, overviewOld
+	s.facets.young, s.facets.old = facetsYoung, facetsOld
 	err := s.open(ctx, options)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -143,6 +148,9 @@ func (s *Store) DB() *bun.DB { return s.writer }
 // Close frees the connections.
 func (s *Store) Close() error {
 	s.bell.close()
+	s.overviews.ended.Wait()
+	s.facets.ended.Wait()
+	s.closeRates()
 	err := s.writer.Close()
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())

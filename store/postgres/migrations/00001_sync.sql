@@ -49,9 +49,9 @@ CREATE INDEX devices_name_folded ON devices (organization_id, name_folded, id);
 -- No index on last_seen, battery_level, created_at and updated_at: with one on what a report changes, each report would
 -- rewrite every index of its device; without, it is a heap-only update in the space that fillfactor leaves. Sorting by
 -- them reads the organization's devices (docs/decisions).
-CREATE INDEX devices_device_type ON devices (organization_id, device_type) WHERE device_type IS NOT NULL;
-CREATE INDEX devices_blueprint ON devices (organization_id, blueprint) WHERE blueprint IS NOT NULL;
-CREATE INDEX devices_cohort ON devices (organization_id, cohort) WHERE cohort IS NOT NULL;
+CREATE INDEX devices_device_type ON devices (organization_id, device_type) WHERE device_type IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX devices_blueprint ON devices (organization_id, blueprint) WHERE blueprint IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX devices_cohort ON devices (organization_id, cohort) WHERE cohort IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX devices_lifecycle ON devices (organization_id, lifecycle) WHERE lifecycle <> 'active';
 CREATE INDEX devices_disabled ON devices (organization_id, id) WHERE enabled = FALSE;
 
@@ -244,6 +244,8 @@ CREATE TABLE golioth_sync_log (
     plan_id text COLLATE "C",
     reverts text COLLATE "C",
     error text,
+    error_folded text, -- without regard to case
+    progress json, -- where it stands while it runs
     cancel_requested boolean NOT NULL DEFAULT FALSE,
     started_at timestamptz,
     completed_at timestamptz,
@@ -257,6 +259,10 @@ CREATE INDEX golioth_sync_log_created_at ON golioth_sync_log (organization_id, c
 CREATE INDEX golioth_sync_log_service ON golioth_sync_log (organization_id, service_id, created_at, id);
 CREATE INDEX golioth_sync_log_status ON golioth_sync_log (organization_id, status, created_at, id);
 CREATE INDEX golioth_sync_log_operation ON golioth_sync_log (organization_id, operation, created_at, id);
+CREATE INDEX golioth_sync_log_trigger ON golioth_sync_log (organization_id, trigger, created_at, id);
+CREATE INDEX golioth_sync_log_device ON golioth_sync_log (organization_id, device_id, created_at, id) WHERE device_id IS NOT NULL;
+CREATE INDEX golioth_sync_log_created_by ON golioth_sync_log (organization_id, created_by, created_at, id) WHERE created_by IS NOT NULL;
+CREATE INDEX golioth_sync_log_error ON golioth_sync_log (organization_id, created_at, id) WHERE error_folded IS NOT NULL;
 
 -- Append-only, kept in the order in which a run is read. No foreign keys: it is the hottest table, and what it tells outlives what it is about.
 CREATE TABLE golioth_sync_log_entries (
@@ -318,6 +324,8 @@ CREATE TABLE device_conflicts (
     FOREIGN KEY (organization_id, service_id) REFERENCES device_services (organization_id, id)
 );
 CREATE UNIQUE INDEX device_conflicts_open ON device_conflicts (organization_id, service_id, subject, field_name)
+    WHERE resolution_status IN ('pending', 'resolving');
+CREATE INDEX device_conflicts_groups ON device_conflicts (organization_id, service_id, field_name, conflict_type, created_at)
     WHERE resolution_status IN ('pending', 'resolving');
 CREATE INDEX device_conflicts_created_at ON device_conflicts (organization_id, created_at, id);
 CREATE INDEX device_conflicts_status ON device_conflicts (organization_id, resolution_status, created_at, id);

@@ -14,6 +14,10 @@ CREATE INDEX golioth_sync_log_unended ON golioth_sync_log (created_at) WHERE sta
 ALTER TABLE golioth_sync_log ADD COLUMN pruned_at timestamptz;
 CREATE INDEX golioth_sync_log_pruned ON golioth_sync_log (organization_id, id) WHERE pruned_at IS NOT NULL;
 
+-- What an edit is held against, so that none is lost.
+ALTER TABLE organizations ADD COLUMN version bigint NOT NULL DEFAULT 1;
+ALTER TABLE memberships ADD COLUMN version bigint NOT NULL DEFAULT 1;
+
 -- What webhooks received, as it was received: never rewritten. An id is newer than those before it.
 CREATE TABLE deliveries (
     organization_id text COLLATE "C" NOT NULL,
@@ -67,6 +71,19 @@ CREATE TABLE delivery_states (
 CREATE INDEX delivery_states_due ON delivery_states (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_states_status ON delivery_states (organization_id, status, id);
 CREATE INDEX delivery_states_waiting ON delivery_states (organization_id, service_id, external_device_id) WHERE status = 'waiting';
+-- Which deliveries led to a run; most lead to none.
+CREATE INDEX delivery_states_run ON delivery_states (organization_id, run_id, id) WHERE run_id IS NOT NULL;
+
+-- How many deliveries came to a status in a minute: what is stored and processed is counted by the process that does it.
+CREATE TABLE delivery_counts (
+    organization_id text COLLATE "C" NOT NULL,
+    minute bigint NOT NULL, -- since 1970
+    service_id text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (organization_id, minute, service_id, status)
+);
+CREATE INDEX delivery_counts_minute ON delivery_counts (minute);
 
 -- The history of what devices report. The same value of the same instant is the same observation.
 CREATE TABLE device_observations (
@@ -211,6 +228,11 @@ CREATE POLICY organization ON delivery_keys
 GRANT SELECT, INSERT, UPDATE, DELETE ON delivery_states TO tandem_app;
 ALTER TABLE delivery_states ENABLE ROW LEVEL SECURITY;
 CREATE POLICY organization ON delivery_states
+    USING (CASE (SELECT current_setting('tandem.organization_id', true)) WHEN '*' THEN TRUE WHEN organization_id THEN TRUE ELSE FALSE END);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON delivery_counts TO tandem_app;
+ALTER TABLE delivery_counts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY organization ON delivery_counts
     USING (CASE (SELECT current_setting('tandem.organization_id', true)) WHEN '*' THEN TRUE WHEN organization_id THEN TRUE ELSE FALSE END);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_observations TO tandem_app;
