@@ -6,6 +6,7 @@ import (
 
 	"tandem"
 	"tandem/registry"
+	"tandem/web/alert"
 	"tandem/web/asset"
 	"tandem/web/entry"
 	"tandem/web/shell"
@@ -42,7 +43,9 @@ func New(o Options) (http.Handler, error) {
 }
 
 // pages registers each kind of page.
-var pages = []func(*shell.Site){}
+var pages = []func(*shell.Site){
+	alert.Register,
+}
 
 // Assets gives the handler of what the pages load, for asset.Prefix.
 func Assets() http.Handler { return asset.Handler() }

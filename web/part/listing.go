@@ -18,8 +18,9 @@ type Listing struct {
 	Sort   string
 }
 
-// NewListing reads page and sort from an address; limit is how many rows a page has.
+// NewListing reads page and sort from an address's values, which it keeps; limit is how many rows a page has.
 func NewListing(path string, query url.Values, limit int) Listing {
+	query.Del("part") // asked for by a script; links are for the whole page
 	l := Listing{Path: path, Query: query, Page: 1, Limit: limit, Sort: query.Get("sort")}
 	if n, err := strconv.Atoi(query.Get("page")); err == nil && n > 0 && n < 1_000_000 {
 		l.Page = n
