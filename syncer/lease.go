@@ -21,6 +21,7 @@ type keeper struct {
 	store tandem.LeaseStore
 	org   string
 	ttl   time.Duration
+	note  func(context.Context) // called now and then while the lease is held
 
 	mu     sync.Mutex
 	lease  tandem.Lease
@@ -30,10 +31,10 @@ type keeper struct {
 	done   chan struct{}
 }
 
-// keep renews the lease until stop or loss; the context it gives ends with the lease.
-func keep(ctx context.Context, store tandem.LeaseStore, org string, lease tandem.Lease, asked time.Time, ttl time.Duration) (*keeper, context.Context) {
+// keep renews the lease until stop or loss, and has the holder note where it stands; the context it gives ends with the lease.
+func keep(ctx context.Context, store tandem.LeaseStore, org string, lease tandem.Lease, asked time.Time, ttl time.Duration, note func(context.Context)) (*keeper, context.Context) {
 	held, cancel := context.WithCancelCause(ctx)
-	k := &keeper{store: store, org: org, ttl: ttl, lease: lease, until: asked.Add(ttl), cancel: cancel, done: make(chan struct{})}
+	k := &keeper{store: store, org: org, ttl: ttl, note: note, lease: lease, until: asked.Add(ttl), cancel: cancel, done: make(chan struct{})}
 	go k.renewing(held)
 	return k, held
 }
@@ -42,10 +43,16 @@ func (k *keeper) renewing(ctx context.Context) {
 	defer close(k.done)
 	tick := time.NewTicker(k.ttl / 5)
 	defer tick.Stop()
+	noting := time.NewTicker(noteProgress)
+	defer noting.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-noting.C:
+			brief, cancel := context.WithTimeout(ctx, k.ttl/10) // it must not keep the lease from being renewed
+			k.note(brief)
+			cancel()
 		case <-tick.C:
 			if err := k.renew(ctx); err != nil && ctx.Err() == nil {
 				k.lose(err)

@@ -53,8 +53,10 @@ type run struct {
 	report  tandem.Report
 	told    time.Time
 	phase   string
+	phaseAt time.Time
 	done    int
 	total   int
+	noted   tandem.Progress // what others were last told; not guarded
 }
 
 // Details is what a run tells about itself beside its counts (golioth_sync_log.details).
@@ -96,7 +98,7 @@ func (r *run) enter(phase string, total int) {
 	now := time.Now()
 	r.endPhase(now)
 	r.details.Phases = append(r.details.Phases, Phase{Name: phase, started: now})
-	r.phase, r.done, r.total, r.told = phase, 0, total, time.Time{}
+	r.phase, r.phaseAt, r.done, r.total, r.told = phase, r.now(), 0, total, time.Time{}
 	r.mu.Unlock()
 	r.advance(0)
 }

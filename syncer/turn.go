@@ -146,7 +146,7 @@ func (r *run) takeLease(ctx context.Context) (context.Context, error) {
 		lease, err := r.e.Store.AcquireLease(ctx, r.org, r.service.ID, r.e.Holder+"/"+r.record.ID, r.record.ID, ttl)
 		if err == nil {
 			var held context.Context
-			r.lease, held = keep(ctx, r.e.Store, r.org, lease, asked, ttl)
+			r.lease, held = keep(ctx, r.e.Store, r.org, lease, asked, ttl, r.note)
 			if err := r.begin(held); err != nil {
 				return nil, errors.Join(err, r.lease.release(context.WithoutCancel(ctx)))
 			}
