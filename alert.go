@@ -72,6 +72,7 @@ type AlertFilter struct {
 	Kind      AlertKind
 	Status    AlertStatus
 	All       bool
+	Sort      string // one of AlertSorts, or a minus and one; "" for the newest first
 	Page
 }
 

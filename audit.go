@@ -80,5 +80,6 @@ type AuditFilter struct {
 	Search    string // substring of thing or actor
 	Since     time.Time
 	Until     time.Time
+	Sort      string // one of AuditSorts, or a minus and one; "" for the newest first
 	Page
 }

@@ -32,8 +32,8 @@ type Changes struct {
 	PutRuns     []Run // by id: added or rewritten
 	PutServices []ServiceMark
 
-	PutMembers     []Membership // by user
-	DropMembers    []string     // user ids; their tokens of the organization are revoked
+	PutMembers     []Membership // by user; Version is the one read (Stale when it moved), 0 for whatever is there
+	DropMembers    []Versioned  // by user; their tokens of the organization are revoked
 	KeepOwner      bool         // Invalid when no owner who can sign in would be left
 	PutInvitations []Invitation // by id
 	PutTokens      []Token      // by id
@@ -43,7 +43,7 @@ type Changes struct {
 	PutAlerts []Alert
 	// PutChannels likewise; Exists when the name is taken.
 	PutChannels      []Channel
-	DropChannels     []string // ids; their unsent notifications go too
+	DropChannels     []Versioned // their unsent notifications go too
 	PutNotifications []Notification
 
 	Observations []DeviceObservation // history, added
@@ -52,6 +52,13 @@ type Changes struct {
 
 	// Along is written last. Entries get an entry of the audit by themselves: "run.batch", with their number and digest.
 	Along
+}
+
+// Versioned names a row by its id, at the version that was read: Stale when it moved, NotFound when it went. Version 0
+// stands for whatever is there, or nothing.
+type Versioned struct {
+	ID      string
+	Version int64
 }
 
 // Fence is the proof of a lease.

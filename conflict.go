@@ -77,5 +77,6 @@ type ConflictFilter struct {
 	Status            ResolutionStatus
 	All               bool
 	Search            string // substring of the device name
+	Sort              string // one of ConflictSorts, or a minus and one; "" for the newest first
 	Page
 }

@@ -8,6 +8,7 @@ type Organization struct {
 	Name      string         `json:"name"`
 	Slug      string         `json:"slug"` // unique over all organizations, lower-case letters, digits and hyphens
 	Settings  map[string]any `json:"settings,omitempty"`
+	Version   int64          `json:"version"` // rises with each change
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
 }

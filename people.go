@@ -51,6 +51,7 @@ type Membership struct {
 	OrganizationID string    `json:"organization_id"`
 	UserID         string    `json:"user_id"`
 	Role           Role      `json:"role"`
+	Version        int64     `json:"version"` // rises with each change
 	CreatedAt      time.Time `json:"created_at"`
 	UpdatedAt      time.Time `json:"updated_at"`
 }
@@ -59,6 +60,9 @@ type Membership struct {
 type Member struct {
 	User
 	Role Role `json:"role"`
+	// Version rises with each change of the person or of the role: it is the sum of both versions.
+	Version    int64 `json:"version"`
+	Membership int64 `json:"-"` // the version of the membership alone
 }
 
 // Belonging is an organization with a person's role in it.
@@ -71,6 +75,7 @@ type Belonging struct {
 type MemberFilter struct {
 	Search string // substring of email or name, ignoring case
 	Role   Role
+	Sort   string // one of MemberSorts, or a minus and one; "" for by email
 	Page
 }
 

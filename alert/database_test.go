@@ -405,7 +405,7 @@ func TestChannelsThatGoOrAreSwitchedOffHearNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored.IsActive = false
-		if err := w.Store.Apply(t.Context(), w.org, &tandem.Changes{PutChannels: []tandem.Channel{stored}, DropChannels: []string{gone.ID}}); err != nil {
+		if err := w.Store.Apply(t.Context(), w.org, &tandem.Changes{PutChannels: []tandem.Channel{stored}, DropChannels: []tandem.Versioned{{ID: gone.ID}}}); err != nil {
 			t.Fatal(err)
 		}
 		w.send(t, n, 0)

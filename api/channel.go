@@ -134,17 +134,8 @@ func (a *API) channelEdits() {
 			if err != nil {
 				return nil, err
 			}
-			if version != anyVersion {
-				now, err := a.options.Registry.Channel(ctx, c.actor, c.org, in.ID)
-				if err != nil {
-					return nil, err
-				}
-				if now.Version != version {
-					return nil, stale(ctx, moved("delete channel", now.Name), now, now.Version, nil)
-				}
-			}
-			channel, err := a.options.Registry.DeleteChannel(ctx, c.actor, c.org, in.ID)
-			return with(deleted{channel.ID}, err)
+			channel, err := a.options.Registry.DeleteChannel(ctx, c.actor, c.org, in.ID, named(version)...)
+			return with(deleted{channel.ID}, a.staleChannel(ctx, c, in.ID, err))
 		})
 
 	type channelTested struct {
@@ -175,11 +166,6 @@ func (a *API) channelEdits() {
 			}
 			return with(notificationList{all, in.pagination(total)}, err)
 		})
-}
-
-// moved is the refusal of an edit of an older version.
-func moved(op, name string) error {
-	return tandem.Errorf(tandem.Stale, op, name, "it was changed since it was read").WithHint("read it again and repeat")
 }
 
 // staleChannel adds to the refusal of an old version the channel as it is now.

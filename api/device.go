@@ -199,11 +199,7 @@ func (a *API) deviceEdits() {
 			if err != nil {
 				return nil, err
 			}
-			var want []int64
-			if version != anyVersion {
-				want = append(want, version)
-			}
-			d, err := a.options.Registry.DeleteDevice(ctx, c.actor, c.org, in.ID, want...)
+			d, err := a.options.Registry.DeleteDevice(ctx, c.actor, c.org, in.ID, named(version)...)
 			return with(deleted{d.ID}, a.staleDevice(ctx, c, in.ID, err))
 		})
 

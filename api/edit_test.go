@@ -40,6 +40,73 @@ func TestEditsNameTheirVersion(t *testing.T) {
 	})
 }
 
+// TestEditsOfMembersNameTheirVersion: a member's is the person's and the role's together.
+func TestEditsOfMembersNameTheirVersion(t *testing.T) {
+	inBoth(t, func(w *world) {
+		c := w.as(w.token)
+		at := "/api/v1/users/" + w.addUser(w.org, "member@example.com", tandem.Viewer).ID
+		first := c.get(at).is(200).header.Get("ETag")
+		c.patch(at, `{"role":"operator"}`).problem(428, "precondition_required")
+		c.delete(at).problem(428, "precondition_required")
+		second := c.with("If-Match", first).patch(at, `{"role":"operator"}`).is(200).header.Get("ETag")
+		stale := c.with("If-Match", first).patch(at, `{"disabled":true}`)
+		stale.problem(412, tandem.Stale)
+		if stale.header.Get("ETag") != second || stale.text("current.role") != "operator" {
+			t.Errorf("refused with %q and %s", stale.header.Get("ETag"), stale.body)
+		}
+		both := c.with("If-Match", second).patch(at, `{"role":"viewer","disabled":true}`).is(200)
+		if both.text("role") != "viewer" || both.text("disabled_at") == "" || versionTag(both.value("version")) != both.header.Get("ETag") {
+			t.Errorf("%q and %s", both.header.Get("ETag"), both.body)
+		}
+		c.with("If-Match", second).delete(at).problem(412, tandem.Stale)
+		c.with("If-Match", both.header.Get("ETag")).delete(at).is(200)
+	})
+}
+
+func versionTag(number any) string { return fmt.Sprintf("%q", fmt.Sprint(number)) }
+
+// TestEditsOfOrganizationsNameTheirVersion: as those of everything else.
+func TestEditsOfOrganizationsNameTheirVersion(t *testing.T) {
+	inBoth(t, func(w *world) {
+		c, at := w.signedIn("owner@example.com"), "/api/v1/organizations/acme"
+		first := c.get(at).is(200).header.Get("ETag")
+		c.patch(at, `{"name":"two"}`).problem(428, "precondition_required")
+		c.delete(at+"?confirm=acme").problem(428, "precondition_required")
+		second := c.with("If-Match", first).patch(at, `{"name":"two"}`).is(200)
+		stale := c.with("If-Match", first).patch(at, `{"name":"three"}`)
+		stale.problem(412, tandem.Stale)
+		if stale.header.Get("ETag") != second.header.Get("ETag") || stale.text("current.name") != "two" || versionTag(second.value("version")) != second.header.Get("ETag") {
+			t.Errorf("refused with %q and %s", stale.header.Get("ETag"), stale.body)
+		}
+		c.with("If-Match", first).delete(at+"?confirm=acme").problem(412, tandem.Stale)
+		c.with("If-Match", second.header.Get("ETag")).delete(at + "?confirm=acme").is(200)
+	})
+}
+
+// TestARemovalAndAnEditOfOneVersion: at the same time, exactly one of them is done.
+func TestARemovalAndAnEditOfOneVersion(t *testing.T) {
+	inBoth(t, func(w *world) {
+		c := w.as(w.token)
+		for i := range 3 {
+			device := c.post("/api/v1/devices", map[string]any{"name": fmt.Sprint("d", i)}).is(201)
+			channel := c.post("/api/v1/channels", map[string]any{"name": fmt.Sprint("c", i), "type": "slack", "secret": "https://hooks.example.com/x"}).is(201)
+			service := c.post("/api/v1/services", map[string]any{"name": fmt.Sprint("s", i), "api_key": projectKey,
+				"config": map[string]any{"base_url": w.simURL, "project": fmt.Sprint("p", i)}}).is(201)
+			for _, made := range []*answer{device, channel, service} {
+				at, one := made.header.Get("Location"), c.with("If-Match", made.header.Get("ETag"))
+				var edited, removed *answer
+				var group sync.WaitGroup
+				group.Go(func() { edited = one.patch(at, map[string]any{"name": made.text("name") + " again"}) })
+				group.Go(func() { removed = one.delete(at) })
+				group.Wait()
+				if one := edited.status == 200; one == (removed.status == 200) || one && removed.status != 412 || !one && edited.status != 404 && edited.status != 412 {
+					t.Errorf("%s: the edit is %d, the removal %d", at, edited.status, removed.status)
+				}
+			}
+		}
+	})
+}
+
 // TestNoEditIsLost: of many who edit what they read, each either changes exactly that or is told.
 func TestNoEditIsLost(t *testing.T) {
 	inBoth(t, func(w *world) {

@@ -274,17 +274,17 @@ func (w *world) everyPeopleCall(c *caller) {
 	member := w.addUser(w.org, "member@example.com", tandem.Viewer)
 	c.get("/api/v1/users?search=member").is(200)
 	c.get("/api/v1/users/" + member.ID).is(200)
-	if got := c.patch("/api/v1/users/member@example.com", `{"role":"operator","disabled":true}`).is(200); got.text("role") != "operator" {
+	if got := c.with("If-Match", "*").patch("/api/v1/users/member@example.com", `{"role":"operator","disabled":true}`).is(200); got.text("role") != "operator" {
 		w.t.Errorf("the member is %s", got.body)
 	}
-	c.delete("/api/v1/users/" + member.ID).is(200)
+	c.with("If-Match", "*").delete("/api/v1/users/" + member.ID).is(200)
 	invited := c.post("/api/v1/invitations", `{"email":"new@example.com","role":"manager"}`).is(201)
 	c.get("/api/v1/invitations").is(200)
 	c.delete("/api/v1/invitations/" + invited.text("id")).is(200)
 
 	c.get("/api/v1/organizations").is(200)
 	c.get("/api/v1/organizations/acme").is(200)
-	c.patch("/api/v1/organizations/acme", `{"name":"Acme again"}`).is(200)
+	c.with("If-Match", "*").patch("/api/v1/organizations/acme", `{"name":"Acme again"}`).is(200)
 }
 
 func (w *world) everySessionCall() {
@@ -305,6 +305,7 @@ func (w *world) everySessionCall() {
 	b.get("/api/v1/session").is(200)
 	b.patch("/api/v1/session", `{"name":"Another Name"}`).is(200)
 	made := b.post("/api/v1/organizations", `{"name":"Third"}`).is(201)
+	b = b.with("If-Match", made.header.Get("ETag"))
 	b.delete("/api/v1/organizations/third").problem(422, tandem.Invalid)
 	b.delete("/api/v1/organizations/" + made.text("id") + "?confirm=third").is(200)
 	b.delete("/api/v1/session/others").is(204)

@@ -51,7 +51,7 @@ func TestLiveEndsWithTheRight(t *testing.T) {
 	f = w.open(own, "kinds=deliveries", "")
 	defer f.close()
 	f.until(": still here")
-	w.as(w.token).patch("/api/v1/users/"+u.ID, map[string]string{"role": "viewer"}).is(200)
+	w.as(w.token).with("If-Match", "*").patch("/api/v1/users/"+u.ID, map[string]string{"role": "viewer"}).is(200)
 	for range f.lines {
 	}
 }

@@ -57,7 +57,7 @@ const description = `What Tandem does, for programs: every command and every pag
 
 **Listings** are pages (` + "`page`, `limit`" + ` up to 1000) with a ` + "`pagination`" + ` that counts all matches. ` + "`fields=id,name`" + ` selects members.
 
-**Edits.** A device, service or channel is replied with an ETag, its version. Whoever changes or deletes it sends that back in
+**Edits.** A device, service, channel, organization or member is replied with an ETag, its version. Whoever changes or deletes it sends that back in
 ` + "`If-Match`" + `: an edit of an older version is 412, with the thing as it is now. ` + "`If-Match: *`" + ` changes whatever is there; without the header the reply is 428.
 
 **Doing things once.** Creates and starts of runs take an ` + "`Idempotency-Key`" + `: after a timeout the same request can be sent again.

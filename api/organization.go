@@ -32,24 +32,31 @@ func (a *API) organizations() {
 			Slug string `json:"slug,omitempty" maxLength:"63" doc:"Made from the name when left out."`
 		}
 	}
+	type organizationCreated struct {
+		ETag     string `header:"ETag" doc:"The version, for If-Match."`
+		Location string `header:"Location" doc:"The organization."`
+		Body     tandem.Organization
+	}
 	handle(a, created(route("organizations-create", http.MethodPost, "/api/v1/organizations", "organizations", "Make an organization")),
-		func(ctx context.Context, in *organizationCreateInput) (*body[tandem.Organization], error) {
+		func(ctx context.Context, in *organizationCreateInput) (*organizationCreated, error) {
 			c := callerOf(ctx)
 			o, err := a.options.Registry.CreateOrganization(ctx, c.actor, in.Body.Name, in.Body.Slug)
 			a.forgetUser(c.actor.UserID) // who made it owns it from now on
-			return with(o, err)
+			return &organizationCreated{versionTag(o.Version), "/api/v1/organizations/" + o.ID, o}, err
 		})
 
 	type OrganizationByID struct {
 		ID string `path:"id" maxLength:"200" doc:"By id or slug."`
 	}
 	handle(a, route("organizations-show", http.MethodGet, "/api/v1/organizations/{id}", "organizations", "Show an organization"),
-		func(ctx context.Context, in *OrganizationByID) (*body[tandem.Organization], error) {
-			return with(a.options.Registry.Organization(ctx, callerOf(ctx).actor, in.ID))
+		func(ctx context.Context, in *OrganizationByID) (*tagged[tandem.Organization], error) {
+			o, err := a.options.Registry.Organization(ctx, callerOf(ctx).actor, in.ID)
+			return &tagged[tandem.Organization]{versionTag(o.Version), o}, err
 		})
 
 	type organizationUpdateInput struct {
 		OrganizationByID
+		Edit
 		Body struct {
 			Name *string `json:"name,omitempty" maxLength:"200"`
 			Slug *string `json:"slug,omitempty" maxLength:"63"`
@@ -58,21 +65,33 @@ func (a *API) organizations() {
 		}
 	}
 	handle(a, route("organizations-update", http.MethodPatch, "/api/v1/organizations/{id}", "organizations", "Change an organization"),
-		func(ctx context.Context, in *organizationUpdateInput) (*body[tandem.Organization], error) {
+		func(ctx context.Context, in *organizationUpdateInput) (*tagged[tandem.Organization], error) {
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
 			o, err := a.options.Registry.UpdateOrganization(ctx, callerOf(ctx).actor, in.ID, registry.OrganizationEdit{Name: in.Body.Name, Slug: in.Body.Slug,
-				EscalateAfter: in.Body.EscalateAfter})
+				EscalateAfter: in.Body.EscalateAfter, IfVersion: expected(version)})
 			a.slugs.forget(o.ID)
-			return with(o, err)
+			if err != nil {
+				return nil, a.staleOrganization(ctx, in.ID, err)
+			}
+			return &tagged[tandem.Organization]{versionTag(o.Version), o}, nil
 		})
 
 	type deleteInput struct {
 		OrganizationByID
+		Edit
 		Confirm string `query:"confirm" maxLength:"63" doc:"The organization's slug, to say that it is meant."`
 	}
 	handle(a, describing(route("organizations-delete", http.MethodDelete, "/api/v1/organizations/{id}", "organizations", "Delete an organization and everything in it"),
 		"Its remote projects are not touched."),
 		func(ctx context.Context, in *deleteInput) (*body[deleted], error) {
 			actor := callerOf(ctx).actor
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
 			o, err := a.options.Registry.Organization(ctx, actor, in.ID)
 			if err != nil {
 				return nil, err
@@ -81,10 +100,21 @@ func (a *API) organizations() {
 				return nil, tandem.Errorf(tandem.Invalid, "delete organization", o.Name, "it holds everything that belongs to it, and the request does not say that this is meant").
 					WithHint("add ?confirm= with its slug")
 			}
-			o, err = a.options.Registry.DeleteOrganization(ctx, actor, o.ID)
+			if o, err = a.options.Registry.DeleteOrganization(ctx, actor, o.ID, named(version)...); err != nil {
+				return nil, a.staleOrganization(ctx, in.ID, err)
+			}
 			a.callers.forgetAll(func(other registry.Actor) bool { _, member := other.Roles[o.ID]; return member })
-			return with(deleted{o.ID}, err)
+			return with(deleted{o.ID}, nil)
 		})
+}
+
+// staleOrganization adds to the refusal of an old version the organization as it is now.
+func (a *API) staleOrganization(ctx context.Context, ref string, err error) error {
+	if !tandem.Is(err, tandem.Stale) {
+		return err
+	}
+	now, readErr := a.options.Registry.Organization(ctx, callerOf(ctx).actor, ref)
+	return stale(ctx, err, now, now.Version, readErr)
 }
 
 // audit registers who changed what.

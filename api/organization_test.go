@@ -11,7 +11,7 @@ import (
 // TestAnOrganizationSaysWhenAlertsEscalate: what is set is what the alerts go by, and a new name leaves it.
 func TestAnOrganizationSaysWhenAlertsEscalate(t *testing.T) {
 	inBoth(t, func(w *world) {
-		c := w.as(w.token)
+		c := w.as(w.token).with("If-Match", "*")
 		c.patch("/api/v1/organizations/acme", map[string]any{"escalate_after_minutes": 5}).is(200)
 		c.patch("/api/v1/organizations/acme", map[string]any{"name": "Acme Europe"}).is(200)
 		o, err := w.store.Organization(t.Context(), w.org.ID)

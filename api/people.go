@@ -94,50 +94,80 @@ func (a *API) users() {
 		ID string `path:"id" maxLength:"300" doc:"The person, by id or email."`
 	}
 	handle(a, route("users-show", http.MethodGet, "/api/v1/users/{id}", "users", "Show a member"),
-		func(ctx context.Context, in *UserByID) (*body[tandem.Member], error) {
+		func(ctx context.Context, in *UserByID) (*tagged[tandem.Member], error) {
 			c := callerOf(ctx)
-			return with(a.options.Registry.User(ctx, c.actor, c.org, in.ID))
+			m, err := a.options.Registry.User(ctx, c.actor, c.org, in.ID)
+			return &tagged[tandem.Member]{versionTag(m.Version), m}, err
 		})
 
 	type userUpdateInput struct {
 		UserByID
+		Edit
 		Body struct {
 			Role     *tandem.Role `json:"role,omitempty" enum:"owner,admin,manager,operator,viewer" doc:"At most one's own."`
 			Disabled *bool        `json:"disabled,omitempty" doc:"Keep the person from signing in anywhere."`
 		}
 	}
 	handle(a, route("users-update", http.MethodPatch, "/api/v1/users/{id}", "users", "Change a member's role, or lock them out"),
-		func(ctx context.Context, in *userUpdateInput) (*body[tandem.Member], error) {
-			return with(a.updateUser(ctx, in.ID, in.Body.Role, in.Body.Disabled))
+		func(ctx context.Context, in *userUpdateInput) (*tagged[tandem.Member], error) {
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
+			m, err := a.updateUser(ctx, in.ID, in.Body.Role, in.Body.Disabled, named(version)...)
+			if err != nil {
+				return nil, a.staleMember(ctx, callerOf(ctx), in.ID, err)
+			}
+			return &tagged[tandem.Member]{versionTag(m.Version), m}, nil
 		})
 
+	type removeInput struct {
+		UserByID
+		Edit
+	}
 	handle(a, describing(route("users-remove", http.MethodDelete, "/api/v1/users/{id}", "users", "Remove a member"), "The person keeps the account; their tokens of the organization end."),
-		func(ctx context.Context, in *UserByID) (*body[tandem.Member], error) {
+		func(ctx context.Context, in *removeInput) (*body[tandem.Member], error) {
 			c := callerOf(ctx)
-			m, err := a.options.Registry.RemoveUser(ctx, c.actor, c.org, in.ID)
+			version, err := in.version(ctx)
+			if err != nil {
+				return nil, err
+			}
+			m, err := a.options.Registry.RemoveUser(ctx, c.actor, c.org, in.ID, named(version)...)
 			a.forgetUser(m.ID)
-			return with(m, err)
+			return with(m, a.staleMember(ctx, c, in.ID, err))
 		})
 }
 
-func (a *API) updateUser(ctx context.Context, ref string, role *tandem.Role, disabled *bool) (tandem.Member, error) {
+// updateUser changes the role and the lock, each of the version that the one before it left.
+func (a *API) updateUser(ctx context.Context, ref string, role *tandem.Role, disabled *bool, ifVersion ...int64) (tandem.Member, error) {
 	c, r := callerOf(ctx), a.options.Registry
-	var m tandem.Member
-	var err error
 	if role != nil {
-		if m, err = r.ChangeRole(ctx, c.actor, c.org, ref, *role); err != nil {
+		m, err := r.ChangeRole(ctx, c.actor, c.org, ref, *role, ifVersion...)
+		if err != nil {
 			return m, err
 		}
 		a.forgetUser(m.ID)
+		if len(ifVersion) > 0 {
+			ifVersion = []int64{m.Version}
+		}
 	}
 	if disabled != nil {
-		u, err := r.DisableUser(ctx, c.actor, c.org, ref, *disabled)
+		u, err := r.DisableUser(ctx, c.actor, c.org, ref, *disabled, ifVersion...)
 		if err != nil {
-			return m, err
+			return tandem.Member{}, err
 		}
 		a.forgetUser(u.ID)
 	}
 	return r.User(ctx, c.actor, c.org, ref)
+}
+
+// staleMember adds to the refusal of an old version the member as it is now.
+func (a *API) staleMember(ctx context.Context, c caller, ref string, err error) error {
+	if !tandem.Is(err, tandem.Stale) {
+		return err
+	}
+	now, readErr := a.options.Registry.User(ctx, c.actor, c.org, ref)
+	return stale(ctx, err, now, now.Version, readErr)
 }
 
 // invitations registers who was asked to join.

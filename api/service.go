@@ -271,17 +271,8 @@ func (a *API) serviceEdits() {
 			if err != nil {
 				return nil, err
 			}
-			if version != anyVersion {
-				now, err := a.options.Registry.Service(ctx, c.actor, c.org, in.ID)
-				if err != nil {
-					return nil, err
-				}
-				if now.Version != version {
-					return nil, stale(ctx, moved("delete service", now.Name), a.serviceReply(now), now.Version, nil)
-				}
-			}
-			s, unlinked, err := a.options.Registry.DeleteService(ctx, c.actor, c.org, in.ID)
-			return with(serviceDeleted{s.ID, unlinked}, err)
+			s, unlinked, err := a.options.Registry.DeleteService(ctx, c.actor, c.org, in.ID, named(version)...)
+			return with(serviceDeleted{s.ID, unlinked}, a.staleService(ctx, c, in.ID, err))
 		})
 }
 

@@ -62,7 +62,7 @@ func TestSessionsBeginAndEnd(t *testing.T) {
 		member := w.addUser(w.org, "member@example.com", tandem.Viewer)
 		m := w.signedIn("member@example.com")
 		m.get("/api/v1/devices").is(200)
-		here.delete("/api/v1/users/" + member.ID).is(200)
+		here.with("If-Match", "*").delete("/api/v1/users/" + member.ID).is(200)
 		m.get("/api/v1/devices").problem(404, tandem.NotFound) // they belong to no organization
 
 		w.advance(11 * time.Hour)

@@ -47,6 +47,14 @@ func (e Edit) version(ctx context.Context) (int64, error) {
 	return version, nil
 }
 
+// named gives the version of a removal or a switch, none for any.
+func named(version int64) []int64 {
+	if version == anyVersion {
+		return nil
+	}
+	return []int64{version}
+}
+
 func cutSuffix(s, suffix string, ok bool) (string, bool) {
 	if !ok {
 		return s, false

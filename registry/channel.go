@@ -119,17 +119,23 @@ func (r *Registry) UpdateChannel(ctx context.Context, actor Actor, org, ref stri
 	return c, err
 }
 
-// DeleteChannel removes a channel with what it has not sent yet.
-func (r *Registry) DeleteChannel(ctx context.Context, actor Actor, org, ref string) (tandem.Channel, error) {
+// DeleteChannel removes a channel with what it has not sent yet. With a version it is Stale when the channel is at
+// another one.
+func (r *Registry) DeleteChannel(ctx context.Context, actor Actor, org, ref string, ifVersion ...int64) (c tandem.Channel, err error) {
 	if err := actor.may(org, ManageChannels); err != nil {
 		return tandem.Channel{}, err
 	}
-	c, err := r.Server.Channel(ctx, org, ref)
-	if err != nil {
-		return c, err
-	}
-	along := r.note(actor, org, "channel.delete", channelThing(&c), channelAudit(&c, false), nil)
-	return c, r.Store.Apply(ctx, org, &tandem.Changes{DropChannels: []string{c.ID}, Along: along})
+	err = retryMoved(func() (err error) {
+		if c, err = r.Server.Channel(ctx, org, ref); err != nil {
+			return err
+		}
+		if err := expect("delete channel", c.Name, c.Version, wanted(ifVersion)); err != nil {
+			return err
+		}
+		along := r.note(actor, org, "channel.delete", channelThing(&c), channelAudit(&c, false), nil)
+		return r.Store.Apply(ctx, org, &tandem.Changes{DropChannels: []tandem.Versioned{{ID: c.ID, Version: c.Version}}, Along: along})
+	})
+	return c, err
 }
 
 // TestChannel sends one message through a channel now.

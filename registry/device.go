@@ -160,16 +160,12 @@ func (r *Registry) DeleteDevice(ctx context.Context, actor Actor, org, ref strin
 	if err := actor.may(org, DeleteDevices); err != nil {
 		return tandem.Device{}, err
 	}
-	var want *int64
-	if len(ifVersion) > 0 {
-		want = &ifVersion[0]
-	}
 	var d tandem.Device
 	err := retryMoved(func() (err error) {
 		if d, err = r.device(ctx, org, ref); err != nil {
 			return err
 		}
-		if err := expect("delete device", d.Name, d.Version, want); err != nil {
+		if err := expect("delete device", d.Name, d.Version, wanted(ifVersion)); err != nil {
 			return err
 		}
 		along := r.note(actor, org, "device.delete", deviceThing(&d), deviceAudit(&d), nil)

@@ -117,7 +117,7 @@ func (r *Registry) CreateUser(ctx context.Context, actor Actor, org string, pers
 	}
 	u, err := r.Server.User(ctx, strings.TrimSpace(person.Email))
 	if err == nil {
-		return u, r.putMember(ctx, actor, o.ID, "member.add", u.ID, u.Email, "", role)
+		return u, r.putMember(ctx, actor, o.ID, "member.add", u.ID, u.Email, "", role, 0)
 	}
 	if !tandem.Is(err, tandem.NotFound) {
 		return u, err

@@ -14,7 +14,8 @@ import (
 type OrganizationEdit struct {
 	Name          *string
 	Slug          *string
-	EscalateAfter *int // minutes until an alert that nobody acknowledges escalates; 0 for never
+	EscalateAfter *int   // minutes until an alert that nobody acknowledges escalates; 0 for never
+	IfVersion     *int64 // Stale when it is at another version
 }
 
 // CreateOrganization makes a tenant. An empty slug is made from the name. Exists when the slug is taken. Besides the
@@ -30,7 +31,7 @@ func (r *Registry) CreateOrganization(ctx context.Context, actor Actor, name, sl
 	if err := r.Store.CreateOrganization(ctx, o, r.note(actor, o.ID, "organization.create", organizationThing(&o), nil, &o)); err != nil || actor.Root {
 		return o, err
 	}
-	return o, r.putMember(ctx, actor, o.ID, "member.add", actor.ID, actor.By(), "", tandem.Owner)
+	return o, r.putMember(ctx, actor, o.ID, "member.add", actor.ID, actor.By(), "", tandem.Owner, 0)
 }
 
 // mayFound refuses whoever may not make an organization.
@@ -53,7 +54,7 @@ func (a Actor) mayFound() error {
 // newOrganization makes a tenant that is not stored yet.
 func (r *Registry) newOrganization(name, slug string) (tandem.Organization, error) {
 	now := r.Clock()
-	o := tandem.Organization{ID: r.NewID(), Name: strings.TrimSpace(name), Slug: slug, CreatedAt: now, UpdatedAt: now}
+	o := tandem.Organization{ID: r.NewID(), Name: strings.TrimSpace(name), Slug: slug, Version: 1, CreatedAt: now, UpdatedAt: now}
 	if o.Slug == "" {
 		o.Slug = Slug(o.Name)
 		if o.Slug == "" && o.Name != "" {
@@ -110,42 +111,64 @@ func (r *Registry) organizationTo(ctx context.Context, actor Actor, ref string, 
 	return o, actor.may(o.ID, p)
 }
 
-// UpdateOrganization changes a tenant's name or slug.
+// UpdateOrganization changes what the edit names.
 func (r *Registry) UpdateOrganization(ctx context.Context, actor Actor, ref string, edit OrganizationEdit) (tandem.Organization, error) {
-	o, err := r.organizationTo(ctx, actor, ref, UpdateOrganization)
-	if err != nil {
+	var o tandem.Organization
+	err := retryMoved(func() error {
+		before, err := r.organizationTo(ctx, actor, ref, UpdateOrganization)
+		if err != nil {
+			return err
+		}
+		if err := expect("update organization", before.Slug, before.Version, edit.IfVersion); err != nil {
+			return err
+		}
+		if o, err = edit.of(before); err != nil {
+			return err
+		}
+		o.UpdatedAt = r.Clock()
+		after := o
+		after.Version++
+		if err := r.Store.UpdateOrganization(ctx, o, r.note(actor, o.ID, "organization.update", organizationThing(&o), &before, &after)); err != nil {
+			return err
+		}
+		o = after
+		return nil
+	})
+	return o, err
+}
+
+// of gives an organization as the edit makes it, and refuses what is wrong with it.
+func (e *OrganizationEdit) of(o tandem.Organization) (tandem.Organization, error) {
+	set(&o.Name, e.Name)
+	if e.Slug != nil {
+		o.Slug = *e.Slug
+	}
+	if err := checkOrganization(&o); err != nil || e.EscalateAfter == nil {
 		return o, err
 	}
-	before := o
-	if edit.Name != nil {
-		o.Name = strings.TrimSpace(*edit.Name)
-	}
-	if edit.Slug != nil {
-		o.Slug = *edit.Slug
-	}
-	if err := checkOrganization(&o); err != nil {
+	if err := between("escalate-after", *e.EscalateAfter, 0, tandem.MaxEscalation); err != nil {
 		return o, err
 	}
-	if edit.EscalateAfter != nil {
-		if err := between("escalate-after", *edit.EscalateAfter, 0, tandem.MaxEscalation); err != nil {
-			return o, err
-		}
-		if o.Settings = maps.Clone(o.Settings); o.Settings == nil {
-			o.Settings = map[string]any{}
-		}
-		o.Settings[tandem.EscalateSetting] = *edit.EscalateAfter
+	if o.Settings = maps.Clone(o.Settings); o.Settings == nil {
+		o.Settings = map[string]any{}
 	}
-	o.UpdatedAt = r.Clock()
-	return o, r.Store.UpdateOrganization(ctx, o, r.note(actor, o.ID, "organization.update", organizationThing(&o), &before, &o))
+	o.Settings[tandem.EscalateSetting] = *e.EscalateAfter
+	return o, nil
 }
 
 // DeleteOrganization removes a tenant and everything that it has here, its audit too. Its remote projects are not touched.
-func (r *Registry) DeleteOrganization(ctx context.Context, actor Actor, ref string) (tandem.Organization, error) {
-	o, err := r.organizationTo(ctx, actor, ref, DeleteOrganization)
-	if err != nil {
-		return o, err
-	}
-	return o, r.Store.DeleteOrganization(ctx, o.ID)
+// With a version it is Stale when the organization is at another one.
+func (r *Registry) DeleteOrganization(ctx context.Context, actor Actor, ref string, ifVersion ...int64) (o tandem.Organization, err error) {
+	err = retryMoved(func() (err error) {
+		if o, err = r.organizationTo(ctx, actor, ref, DeleteOrganization); err != nil {
+			return err
+		}
+		if err := expect("delete organization", o.Slug, o.Version, wanted(ifVersion)); err != nil {
+			return err
+		}
+		return r.Store.DeleteOrganization(ctx, o.ID, o.Version)
+	})
+	return o, err
 }
 
 func organizationThing(o *tandem.Organization) thing { return thing{"organization", o.ID, o.Slug} }

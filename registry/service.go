@@ -216,13 +216,17 @@ func (r *Registry) checkProjectChange(ctx context.Context, org string, before, a
 		WithHint("add a new service for %s, or let this one go over to it, which unlinks its devices first: --confirm-project", after.Config.Project)
 }
 
-// DeleteService removes a service and unlinks its devices, which stay on both sides.
-func (r *Registry) DeleteService(ctx context.Context, actor Actor, org, ref string) (s tandem.Service, unlinked int, err error) {
+// DeleteService removes a service and unlinks its devices, which stay on both sides. With a version it is Stale when the
+// service is at another one.
+func (r *Registry) DeleteService(ctx context.Context, actor Actor, org, ref string, ifVersion ...int64) (s tandem.Service, unlinked int, err error) {
 	if err := actor.may(org, ManageServices); err != nil {
 		return s, 0, err
 	}
 	err = retryMoved(func() (err error) {
 		if s, err = r.Store.Service(ctx, org, ref); err != nil {
+			return err
+		}
+		if err := expect("delete service", s.Name, s.Version, wanted(ifVersion)); err != nil {
 			return err
 		}
 		along := r.note(actor, org, "service.delete", serviceThing(&s), serviceAudit(&s), nil)

@@ -51,39 +51,61 @@ func (r *Registry) Rename(ctx context.Context, actor Actor, name string) (tandem
 	})
 }
 
-// ChangeRole gives a person another role. Nobody gives, or takes, a role above their own; the last owner stays one.
-func (r *Registry) ChangeRole(ctx context.Context, actor Actor, org, ref string, role tandem.Role) (tandem.Member, error) {
-	m, err := r.memberTo(ctx, actor, org, ref, role)
-	if err != nil || m.Role == role {
-		return m, err
-	}
-	if err := r.leavesAnOwner(ctx, org, &m, role); err != nil {
-		return m, err
-	}
-	was := m.Role
-	m.Role = role
-	return m, r.putMember(ctx, actor, org, "member.update", m.ID, m.Email, was, role)
+// ChangeRole gives a person another role. Nobody gives, or takes, a role above their own; the last owner stays one. With a
+// version it is Stale when the member is at another one.
+func (r *Registry) ChangeRole(ctx context.Context, actor Actor, org, ref string, role tandem.Role, ifVersion ...int64) (m tandem.Member, err error) {
+	err = retryMoved(func() (err error) {
+		if m, err = r.memberTo(ctx, actor, org, ref, role); err != nil {
+			return err
+		}
+		if err := expect("change role", m.Email, m.Version, wanted(ifVersion)); err != nil || m.Role == role {
+			return err
+		}
+		if err := r.leavesAnOwner(ctx, org, &m, role); err != nil {
+			return err
+		}
+		if err := r.putMember(ctx, actor, org, "member.update", m.ID, m.Email, m.Role, role, m.Membership); err != nil {
+			return err
+		}
+		m.Role, m.Version, m.Membership = role, m.Version+1, m.Membership+1
+		return nil
+	})
+	return m, err
 }
 
-// RemoveUser ends a person's membership; their tokens of the organization end with it. The last owner stays.
-func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string) (tandem.Member, error) {
-	m, err := r.memberTo(ctx, actor, org, ref, tandem.Viewer)
-	if err != nil {
-		return m, err
-	}
-	if err := r.leavesAnOwner(ctx, org, &m, ""); err != nil {
-		return m, err
-	}
-	along := r.note(actor, org, "member.remove", userThing(&m.User), map[string]any{"role": m.Role}, nil)
-	return m, r.Store.Apply(ctx, org, &tandem.Changes{DropMembers: []string{m.ID}, KeepOwner: m.Role == tandem.Owner, Along: along})
+// RemoveUser ends a person's membership; their tokens of the organization end with it. The last owner stays. With a
+// version it is Stale when the member is at another one.
+func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string, ifVersion ...int64) (m tandem.Member, err error) {
+	err = retryMoved(func() (err error) {
+		if m, err = r.memberTo(ctx, actor, org, ref, tandem.Viewer); err != nil {
+			return err
+		}
+		if err := expect("remove user", m.Email, m.Version, wanted(ifVersion)); err != nil {
+			return err
+		}
+		if err := r.leavesAnOwner(ctx, org, &m, ""); err != nil {
+			return err
+		}
+		along := r.note(actor, org, "member.remove", userThing(&m.User), map[string]any{"role": m.Role}, nil)
+		return r.Store.Apply(ctx, org, &tandem.Changes{DropMembers: []tandem.Versioned{{ID: m.ID, Version: m.Membership}}, KeepOwner: m.Role == tandem.Owner, Along: along})
+	})
+	return m, err
 }
 
 // DisableUser keeps a person from signing in anywhere, or lets them again. Who does so manages all organizations that
-// the person belongs to: elsewhere it would be somebody else's decision.
-func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string, disabled bool) (tandem.User, error) {
+// the person belongs to: elsewhere it would be somebody else's decision. With a version it is Stale when the member is at
+// another one.
+func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string, disabled bool, ifVersion ...int64) (tandem.User, error) {
 	m, err := r.memberTo(ctx, actor, org, ref, tandem.Viewer)
 	if err != nil {
 		return m.User, err
+	}
+	var want *int64
+	if len(ifVersion) > 0 {
+		if err := expect("change user", m.Email, m.Version, &ifVersion[0]); err != nil {
+			return m.User, err
+		}
+		want = &m.User.Version
 	}
 	if disabled {
 		if err := r.leavesAnOwner(ctx, org, &m, ""); err != nil {
@@ -105,6 +127,9 @@ func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string
 		action = "user.disable"
 	}
 	return r.editUser(ctx, actor, m.ID, action, func(u *tandem.User) error {
+		if err := expect(action, u.Email, u.Version, want); err != nil {
+			return err
+		}
 		u.DisabledAt = nil
 		u.Epoch++ // sessions end
 		if disabled {
@@ -164,15 +189,15 @@ func (r *Registry) leavesAnOwner(ctx context.Context, org string, m *tandem.Memb
 		WithHint("make somebody else an owner first")
 }
 
-// putMember writes a membership with its audit.
-func (r *Registry) putMember(ctx context.Context, actor Actor, org, action, user, email string, was, role tandem.Role) error {
+// putMember writes a membership with its audit, at the version that was read, 0 for whatever is there.
+func (r *Registry) putMember(ctx context.Context, actor Actor, org, action, user, email string, was, role tandem.Role, version int64) error {
 	now := r.Clock()
 	var before any
 	if was != "" {
 		before = map[string]any{"role": was}
 	}
 	return r.Store.Apply(ctx, org, &tandem.Changes{
-		PutMembers: []tandem.Membership{{OrganizationID: org, UserID: user, Role: role, CreatedAt: now, UpdatedAt: now}},
+		PutMembers: []tandem.Membership{{OrganizationID: org, UserID: user, Role: role, Version: version, CreatedAt: now, UpdatedAt: now}},
 		KeepOwner:  was == tandem.Owner,
 		Along:      r.note(actor, org, action, thing{"user", user, email}, before, map[string]any{"role": role})})
 }

@@ -13,9 +13,10 @@ import (
 const alertRead = `a.organization_id, a.id, a.kind, a.subject, a.service_id, a.run_id, a.severity, a.message, a.hint, a.count, a.status, a.raised_at, a.last_at,
 	a.escalated_at, a.acknowledged_by, a.acknowledged_at, a.resolved_by, a.resolved_at, a.version`
 
-// Alerts lists alerts, newest first, and counts all matches. Open ones only unless All or Status.
+// Alerts lists alerts, newest first unless sorted otherwise, and counts all matches. Open ones only unless All or Status.
 func (s *Store) Alerts(ctx context.Context, org string, q tandem.AlertFilter) (found []tandem.Alert, total int, err error) {
 	f := &filter{}
+	order := f.ordered(alertOrders, q.Sort)
 	f.add("a.organization_id = ?", org)
 	f.among("a.id", q.IDs)
 	f.equal("a.service_id", q.ServiceID)
@@ -30,7 +31,7 @@ func (s *Store) Alerts(ctx context.Context, org string, q tandem.AlertFilter) (f
 		if total, err = f.count(ctx, tx, "alerts AS a"); err != nil {
 			return err
 		}
-		text, args := f.page(alertRead, "alerts AS a", "a.raised_at DESC, a.id DESC", q.Page)
+		text, args := f.page(alertRead, "alerts AS a", order, q.Page)
 		found, err = scanAlerts(ctx, tx, text, args...)
 		return err
 	})

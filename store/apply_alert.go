@@ -30,7 +30,7 @@ func versioned[T any](ctx context.Context, a *apply, table, what string, items [
 		case !ok:
 			return nil, nil, missing(what, id)
 		case found != version:
-			return nil, nil, tandem.Errorf(tandem.Stale, "", id, "the %s was changed by someone else meanwhile", what).WithHint("read it again and repeat")
+			return nil, nil, movedOn(what, id)
 		}
 	}
 	return added, rewritten, nil
@@ -108,8 +108,11 @@ func (a *apply) channels(ctx context.Context) error {
 
 // dropChannels removes channels with what they have not sent yet; what they sent stays with its alerts.
 func (a *apply) dropChannels(ctx context.Context) error {
-	list, err := in(a.DropChannels)
+	list, err := in(idsOf(a.DropChannels))
 	if err != nil || len(a.DropChannels) == 0 {
+		return err
+	}
+	if err := a.atVersions(ctx, "notification_channels", "id", "channel", a.DropChannels); err != nil {
 		return err
 	}
 	if _, err := a.tx.ExecContext(ctx, "DELETE FROM notifications WHERE organization_id = ? AND channel_id IN ? AND sent_at IS NULL", a.org, list); err != nil {

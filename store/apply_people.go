@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -36,11 +38,18 @@ func (a *apply) members(ctx context.Context) error {
 
 func (a *apply) putMembers(ctx context.Context) error {
 	rows := lastOf(a.PutMembers, func(m *tandem.Membership) string { return m.UserID })
-	if err := a.insert(ctx, a.tx, "memberships", memberWritten, " ON CONFLICT (organization_id, user_id) DO UPDATE SET "+assign("role", "updated_at"),
+	read := slices.Clone(a.DropMembers)
+	for _, m := range rows {
+		read = append(read, tandem.Versioned{ID: m.UserID, Version: m.Version})
+	}
+	if err := a.atVersions(ctx, "memberships", "user_id", "member", read); err != nil {
+		return err
+	}
+	if err := a.insert(ctx, a.tx, "memberships", memberWritten, " ON CONFLICT (organization_id, user_id) DO UPDATE SET "+assign("role", "updated_at")+", version = memberships.version + 1",
 		len(rows), func(b *bulk, i int) { writeMember(b, a.org, rows[i].UserID, rows[i]) }); err != nil {
 		return err
 	}
-	return a.inChunks("user_id", a.DropMembers, chunk, func(list bun.Safe) error {
+	return a.inChunks("user_id", idsOf(a.DropMembers), chunk, func(list bun.Safe) error {
 		if _, err := a.tx.ExecContext(ctx, "UPDATE api_tokens SET revoked_at = ?, updated_at = ? WHERE organization_id = ? AND revoked_at IS NULL AND ?",
 			a.now, a.now, a.org, list); err != nil {
 			return err
@@ -48,6 +57,40 @@ func (a *apply) putMembers(ctx context.Context) error {
 		_, err := a.tx.ExecContext(ctx, "DELETE FROM memberships WHERE organization_id = ? AND ?", a.org, list)
 		return err
 	})
+}
+
+// atVersions locks rows of the organization, and refuses when one is not at the version that was read.
+func (a *apply) atVersions(ctx context.Context, table, column, what string, rows []tandem.Versioned) error {
+	read := slices.DeleteFunc(slices.Clone(rows), func(v tandem.Versioned) bool { return v.Version == 0 })
+	slices.SortFunc(read, func(x, y tandem.Versioned) int { return strings.Compare(x.ID, y.ID) }) // all writers lock them in this order
+	for _, v := range read {
+		if err := checkText(v.ID); err != nil {
+			return err
+		}
+		var now int64
+		err := a.tx.QueryRowContext(ctx, "SELECT version FROM "+table+" WHERE organization_id = ? AND "+column+" = ?"+a.dialect.Lock(), a.org, v.ID).Scan(&now)
+		if err != nil {
+			return noRow(err, missing(what, v.ID))
+		}
+		if now != v.Version {
+			return movedOn(what, v.ID)
+		}
+	}
+	return nil
+}
+
+// movedOn says that a row is not at the version that was read.
+func movedOn(what, id string) error {
+	return tandem.Errorf(tandem.Stale, "", id, "the %s was changed by someone else meanwhile", what).WithHint("read it again and repeat")
+}
+
+// idsOf gives the ids of rows.
+func idsOf(rows []tandem.Versioned) []string {
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	return ids
 }
 
 func (a *apply) invitations(ctx context.Context) error {

@@ -62,9 +62,10 @@ func scanSealed(ctx context.Context, tx bun.Conn, org, text string, args ...any)
 	return found, err
 }
 
-// Audit lists entries, newest first, and counts all matches. Since is the first instant, Until the first one after.
+// Audit lists entries, newest first unless sorted otherwise, and counts all matches. Since is the first instant, Until the first one after.
 func (s *Store) Audit(ctx context.Context, org string, q tandem.AuditFilter) (found []tandem.SealedEntry, total int, err error) {
 	f := &filter{}
+	order := f.ordered(auditOrders, q.Sort)
 	f.add("l.organization_id = ?", org)
 	if q.Actor != "" {
 		if err := checkText(q.Actor); err != nil {
@@ -93,7 +94,7 @@ func (s *Store) Audit(ctx context.Context, org string, q tandem.AuditFilter) (fo
 			return err
 		}
 		text, args := f.page(auditRead+", "+sealRead, "audit_log AS l LEFT JOIN audit_seals AS s ON s.organization_id = l.organization_id AND s.entry_id = l.id",
-			"l.at DESC, l.id DESC", q.Page)
+			order, q.Page)
 		found, err = scanSealed(ctx, tx, org, text, args...)
 		return err
 	})

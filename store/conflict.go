@@ -30,14 +30,15 @@ func (s *Store) Conflict(ctx context.Context, org, id string) (conflict tandem.C
 	return conflict, err
 }
 
-// Conflicts lists conflicts, newest first, and counts all matches. Open ones only unless All or Status.
+// Conflicts lists conflicts, newest first unless sorted otherwise, and counts all matches. Open ones only unless All or Status.
 func (s *Store) Conflicts(ctx context.Context, org string, q tandem.ConflictFilter) (found []tandem.Conflict, total int, err error) {
 	f := s.conflictConditions(org, q)
+	order := f.ordered(conflictOrders, q.Sort)
 	err = s.read(ctx, "list conflicts", org, func(tx bun.Conn) error {
 		if total, err = f.count(ctx, tx, "device_conflicts AS c"); err != nil {
 			return err
 		}
-		text, args := f.page(conflictRead, "device_conflicts AS c", "c.created_at DESC, c.id DESC", q.Page)
+		text, args := f.page(conflictRead, "device_conflicts AS c", order, q.Page)
 		found, err = scanConflicts(ctx, tx, org, text, args...)
 		return err
 	})

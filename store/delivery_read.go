@@ -11,7 +11,7 @@ import (
 	"tandem"
 )
 
-// Deliveries lists an organization's, newest first, and counts the matches up to countBound.
+// Deliveries lists an organization's, newest first unless sorted otherwise, and counts the matches as countSome does.
 func (s *Store) Deliveries(ctx context.Context, org string, q tandem.DeliveryFilter) (found []tandem.Delivery, total int, err error) {
 	received, state := &filter{}, &filter{}
 	received.add("d.organization_id = ?", org)
@@ -20,10 +20,10 @@ func (s *Store) Deliveries(ctx context.Context, org string, q tandem.DeliveryFil
 	received.equal("d.type", q.Type)
 	received.equal("d.external_device_id", q.ExternalDeviceID)
 	counted, from := "deliveries AS d", "deliveries AS d CROSS JOIN delivery_states AS s" // the first one leads
-	order := "d.id DESC"
+	order := received.ordered(deliveryOrders, q.Sort)
 	if q.Status != "" {
 		state.equal("s.status", string(q.Status))
-		from, order = "delivery_states AS s CROSS JOIN deliveries AS d", "s.id DESC"
+		from, order = "delivery_states AS s CROSS JOIN deliveries AS d", state.ordered(stateOrders, q.Sort)
 		counted = from
 	}
 	both := &filter{err: received.err}
@@ -117,7 +117,7 @@ func scanDelivery(rows *sql.Rows, found *[]tandem.Delivery) error {
 	return headers.decode(&(*found)[len(*found)-1].Headers)
 }
 
-// CountDeliveries gives how many there are in each status. Of one organization processed ones are counted up to countBound,
+// CountDeliveries gives how many there are in each status. Of one organization processed ones are counted as countSome does,
 // of all organizations they are left out: there may be a hundred million.
 func (s *Store) CountDeliveries(ctx context.Context, org string) (counts map[tandem.DeliveryStatus]int, err error) {
 	of, where := org, "s.organization_id = "+quoted(org)+" AND "
@@ -147,9 +147,10 @@ func (s *Store) CountDeliveries(ctx context.Context, org string) (counts map[tan
 	return counts, err
 }
 
-// Observations reads a device's history, newest first, and counts the matches up to countBound.
+// Observations reads a device's history, newest first unless sorted otherwise, and counts the matches as countSome does.
 func (s *Store) Observations(ctx context.Context, org string, q tandem.ObservationFilter) (found []tandem.DeviceObservation, total int, err error) {
 	f := &filter{}
+	order := f.ordered(observationOrders, q.Sort)
 	f.add("o.organization_id = ?", org)
 	f.add("o.device_id = ?", q.DeviceID)
 	if err := checkText(q.DeviceID); err != nil {
@@ -166,7 +167,7 @@ func (s *Store) Observations(ctx context.Context, org string, q tandem.Observati
 		if total, err = f.countSome(ctx, tx, "device_observations AS o"); err != nil {
 			return err
 		}
-		text, args := f.page("o.device_id, o.service_id, o.path, o.value, o.observed_at", "device_observations AS o", "o.observed_at DESC, o.path DESC", q.Page)
+		text, args := f.page("o.device_id, o.service_id, o.path, o.value, o.observed_at", "device_observations AS o", order, q.Page)
 		return query(ctx, tx, func(rows *sql.Rows) error {
 			o := tandem.DeviceObservation{}
 			var service, value word

@@ -60,6 +60,15 @@ func (f *filter) contains(search string, columns ...string) {
 	f.conditions = append(f.conditions, "("+strings.Join(conditions, " OR ")+")")
 }
 
+// ordered gives the ORDER BY of a listing.
+func (f *filter) ordered(o orders, by string) string {
+	text, err := o.order(by)
+	if err != nil {
+		f.err = err
+	}
+	return text
+}
+
 func (f *filter) where() string { return " WHERE " + strings.Join(f.conditions, " AND ") }
 
 // count counts the matches in from.
@@ -71,15 +80,12 @@ func (f *filter) count(ctx context.Context, tx bun.Conn, from string) (n int, er
 	return n, err
 }
 
-// countBound is how far the matches are counted in tables that grow without end: whoever needs more narrows the filter.
-const countBound = 10_000
-
-// countSome counts the matches in from, up to countBound.
+// countSome counts the matches in from, up to the first one above tandem.CountedTo.
 func (f *filter) countSome(ctx context.Context, tx bun.Conn, from string) (n int, err error) {
 	if f.err != nil {
 		return 0, f.err
 	}
-	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+f.where()+" LIMIT ?) AS counted", append(append([]any{}, f.args...), countBound)...).Scan(&n)
+	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+f.where()+" LIMIT ?) AS counted", append(append([]any{}, f.args...), tandem.CountedTo+1)...).Scan(&n)
 	return n, err
 }
 

@@ -9,13 +9,14 @@ import (
 	"tandem"
 )
 
-const memberWritten = "organization_id, user_id, role, created_at, updated_at"
+const memberWritten = "organization_id, user_id, role, version, created_at, updated_at"
 
 // writeMember writes memberWritten.
 func writeMember(b *bulk, org, user string, m *tandem.Membership) {
 	b.text(org)
 	b.text(user)
 	b.text(string(m.Role))
+	b.int(max(m.Version, 1))
 	b.instant(m.CreatedAt)
 	b.instant(m.UpdatedAt)
 }
@@ -25,9 +26,13 @@ func (s *Store) fromMembers() string {
 	return "memberships AS m" + s.dialect.Follow("users", "u", "TRUE", "id", "m.user_id")
 }
 
-// Members lists an organization's people, by email, and counts all matches.
+// memberRead are the columns that scanMembers reads.
+const memberRead = userRead + ", m.role, m.version"
+
+// Members lists an organization's people, by email unless sorted otherwise, and counts all matches.
 func (s *Store) Members(ctx context.Context, org string, q tandem.MemberFilter) (found []tandem.Member, total int, err error) {
 	f := &filter{}
+	order := f.ordered(memberOrders, q.Sort)
 	f.add("m.organization_id = ?", org)
 	f.equal("m.role", string(q.Role))
 	f.contains(q.Search, "u.search_text")
@@ -35,7 +40,7 @@ func (s *Store) Members(ctx context.Context, org string, q tandem.MemberFilter) 
 		if total, err = f.count(ctx, tx, s.fromMembers()); err != nil {
 			return err
 		}
-		text, args := f.page(userRead+", m.role", s.fromMembers(), "u.email_folded, u.id", q.Page)
+		text, args := f.page(memberRead, s.fromMembers(), order, q.Page)
 		found, err = scanMembers(ctx, tx, text, args...)
 		return err
 	})
@@ -49,7 +54,7 @@ func (s *Store) Member(ctx context.Context, org, idOrEmail string) (member tande
 		return member, s.fail(op, err)
 	}
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		found, err := scanMembers(ctx, tx, "SELECT "+userRead+", m.role FROM "+s.fromMembers()+
+		found, err := scanMembers(ctx, tx, "SELECT "+memberRead+" FROM "+s.fromMembers()+
 			" WHERE m.organization_id = ? AND (u.id = ? OR u.email_folded = ?) ORDER BY u.id <> ? LIMIT 1", org, idOrEmail, fold(idOrEmail), idOrEmail)
 		if err == nil && len(found) == 0 {
 			err = missing("member", idOrEmail)
@@ -66,13 +71,14 @@ func (s *Store) Member(ctx context.Context, org, idOrEmail string) (member tande
 func scanMembers(ctx context.Context, tx bun.Conn, text string, args ...any) (found []tandem.Member, err error) {
 	r := userScan{}
 	var role word
-	targets := append(r.targets(), &role)
+	var version int64
+	targets := append(r.targets(), &role, &version)
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
 		u, err := r.user()
-		found = append(found, tandem.Member{User: u, Role: tandem.Role(role)})
+		found = append(found, tandem.Member{User: u, Role: tandem.Role(role), Version: u.Version + version, Membership: version})
 		return err
 	}, text, args...)
 	return found, err

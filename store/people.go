@@ -198,7 +198,7 @@ func (s *Store) Belongings(ctx context.Context, user string) (found []tandem.Bel
 			var role, settings word
 			var created, updated stamp
 			o := tandem.Organization{}
-			if err := rows.Scan(&role, &o.ID, &o.Name, &o.Slug, &settings, &created, &updated); err != nil {
+			if err := rows.Scan(&role, &o.ID, &o.Name, &o.Slug, &settings, &o.Version, &created, &updated); err != nil {
 				return err
 			}
 			o.CreatedAt, o.UpdatedAt = created.Time, updated.Time
@@ -207,7 +207,7 @@ func (s *Store) Belongings(ctx context.Context, user string) (found []tandem.Bel
 			}
 			found = append(found, tandem.Belonging{Organization: o, Role: tandem.Role(role)})
 			return nil
-		}, `SELECT m.role, o.id, o.name, o.slug, o.settings, o.created_at, o.updated_at
+		}, `SELECT m.role, o.id, o.name, o.slug, o.settings, o.version, o.created_at, o.updated_at
 			FROM memberships AS m JOIN organizations AS o ON o.id = m.organization_id WHERE m.user_id = ? ORDER BY o.slug`, user)
 	})
 	return found, err

@@ -96,7 +96,7 @@ func (s *Store) lockService(ctx context.Context, tx bun.Conn, org, id string, ve
 		return noRow(err, missing("service", id))
 	}
 	if at != version {
-		return tandem.Errorf(tandem.Stale, "", id, "the service was changed by someone else meanwhile").WithHint("read it again and repeat")
+		return movedOn("service", id)
 	}
 	return nil
 }

@@ -233,6 +233,7 @@ func (s *Store) KnownEntities(ctx context.Context, org, service string) (found [
 // NotLinked lists what the last listing showed that is not linked, by name; ignored ones only when asked.
 func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.NotLinkedFilter) (found []tandem.NotLinked, total int, err error) {
 	f := &filter{}
+	order := f.ordered(notLinkedOrders, q.Sort)
 	f.add("r.organization_id = ? AND r.service_id = ?", org, service)
 	f.among("r.external_device_id", q.ExternalDeviceIDs)
 	f.contains(q.Search, "r.name_folded")
@@ -245,7 +246,7 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 			return err
 		}
 		text, args := f.page("r.external_device_id, r.name, r.device, r.reason, r.candidates, r.ignored, r.first_seen_at, r.seen_at",
-			"remote_devices AS r", "r.name_folded, r.external_device_id", q.Page)
+			"remote_devices AS r", order, q.Page)
 		return query(ctx, tx, func(rows *sql.Rows) error {
 			n := tandem.NotLinked{ServiceID: service}
 			var device, candidates word

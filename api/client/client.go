@@ -330,3 +330,11 @@ func version(v *int64) string {
 	}
 	return `"` + strconv.FormatInt(*v, 10) + `"`
 }
+
+// versions writes If-Match of a call to which a version may be given.
+func versions(ifVersion []int64) string {
+	if len(ifVersion) == 0 {
+		return version(nil)
+	}
+	return version(&ifVersion[0])
+}

@@ -169,13 +169,13 @@ func (c *Client) UpdateChannel(ctx context.Context, org, ref string, edit regist
 	return v, err
 }
 
-// DeleteChannel removes one.
-func (c *Client) DeleteChannel(ctx context.Context, org, ref string) (tandem.Channel, error) {
+// DeleteChannel removes one, with a version only that one.
+func (c *Client) DeleteChannel(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Channel, error) {
 	v, err := c.Channel(ctx, org, ref)
 	if err != nil {
 		return v, err
 	}
-	return v, c.do(ctx, call{method: http.MethodDelete, path: path("channels", v.ID), org: org, match: version(nil)}, nil)
+	return v, c.do(ctx, call{method: http.MethodDelete, path: path("channels", v.ID), org: org, match: versions(ifVersion)}, nil)
 }
 
 // TestChannel sends a test message.

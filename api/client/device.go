@@ -92,11 +92,7 @@ func (c *Client) DeleteDevice(ctx context.Context, org, ref string, ifVersion ..
 	if err != nil {
 		return d, err
 	}
-	match := version(nil)
-	if len(ifVersion) > 0 {
-		match = version(&ifVersion[0])
-	}
-	return d, c.do(ctx, call{method: http.MethodDelete, path: path("devices", d.ID), org: org, match: match}, nil)
+	return d, c.do(ctx, call{method: http.MethodDelete, path: path("devices", d.ID), org: org, match: versions(ifVersion)}, nil)
 }
 
 // Link links a device to a remote one; the service is named by id or name.

@@ -43,17 +43,17 @@ func (c *Client) UpdateOrganization(ctx context.Context, ref string, edit regist
 		body["escalate_after_minutes"] = *edit.EscalateAfter
 	}
 	var o tandem.Organization
-	err := c.do(ctx, call{method: http.MethodPatch, path: path("organizations", ref), body: body}, &o)
+	err := c.do(ctx, call{method: http.MethodPatch, path: path("organizations", ref), body: body, match: version(edit.IfVersion)}, &o)
 	return o, err
 }
 
-// DeleteOrganization removes one with everything in it.
-func (c *Client) DeleteOrganization(ctx context.Context, ref string) (tandem.Organization, error) {
+// DeleteOrganization removes one with everything in it, with a version only that one.
+func (c *Client) DeleteOrganization(ctx context.Context, ref string, ifVersion ...int64) (tandem.Organization, error) {
 	o, err := c.Organization(ctx, ref)
 	if err != nil {
 		return o, err
 	}
-	return o, c.do(ctx, call{method: http.MethodDelete, path: path("organizations", o.ID), query: values("confirm", o.Slug)}, nil)
+	return o, c.do(ctx, call{method: http.MethodDelete, path: path("organizations", o.ID), query: values("confirm", o.Slug), match: versions(ifVersion)}, nil)
 }
 
 // Users lists the members, by email.
@@ -74,24 +74,24 @@ func (c *Client) User(ctx context.Context, org, ref string) (tandem.Member, erro
 	return m, err
 }
 
-// ChangeRole gives a member another role.
-func (c *Client) ChangeRole(ctx context.Context, org, ref string, role tandem.Role) (tandem.Member, error) {
+// ChangeRole gives a member another role, with a version only of that one.
+func (c *Client) ChangeRole(ctx context.Context, org, ref string, role tandem.Role, ifVersion ...int64) (tandem.Member, error) {
 	var m tandem.Member
-	err := c.do(ctx, call{method: http.MethodPatch, path: path("users", ref), org: org, body: map[string]any{"role": role}}, &m)
+	err := c.do(ctx, call{method: http.MethodPatch, path: path("users", ref), org: org, body: map[string]any{"role": role}, match: versions(ifVersion)}, &m)
 	return m, err
 }
 
 // DisableUser keeps a person from signing in anywhere, or lets them again.
-func (c *Client) DisableUser(ctx context.Context, org, ref string, disabled bool) (tandem.User, error) {
+func (c *Client) DisableUser(ctx context.Context, org, ref string, disabled bool, ifVersion ...int64) (tandem.User, error) {
 	var m tandem.Member
-	err := c.do(ctx, call{method: http.MethodPatch, path: path("users", ref), org: org, body: map[string]any{"disabled": disabled}}, &m)
+	err := c.do(ctx, call{method: http.MethodPatch, path: path("users", ref), org: org, body: map[string]any{"disabled": disabled}, match: versions(ifVersion)}, &m)
 	return m.User, err
 }
 
-// RemoveUser ends a membership.
-func (c *Client) RemoveUser(ctx context.Context, org, ref string) (tandem.Member, error) {
+// RemoveUser ends a membership, with a version only that one.
+func (c *Client) RemoveUser(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Member, error) {
 	var m tandem.Member
-	err := c.do(ctx, call{method: http.MethodDelete, path: path("users", ref), org: org}, &m)
+	err := c.do(ctx, call{method: http.MethodDelete, path: path("users", ref), org: org, match: versions(ifVersion)}, &m)
 	return m, err
 }
 

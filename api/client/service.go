@@ -117,13 +117,13 @@ func (c *Client) patchService(ctx context.Context, org, ref string, body service
 	return s, err
 }
 
-// DeleteService removes a service; its devices are unlinked and stay.
-func (c *Client) DeleteService(ctx context.Context, org, ref string) (s Service, unlinked int, err error) {
+// DeleteService removes a service, with a version only that one; its devices are unlinked and stay.
+func (c *Client) DeleteService(ctx context.Context, org, ref string, ifVersion ...int64) (s Service, unlinked int, err error) {
 	if s, err = c.Service(ctx, org, ref); err != nil {
 		return s, 0, err
 	}
 	var r struct{ Unlinked int }
-	err = c.do(ctx, call{method: http.MethodDelete, path: path("services", s.ID), org: org, match: version(nil)}, &r)
+	err = c.do(ctx, call{method: http.MethodDelete, path: path("services", s.ID), org: org, match: versions(ifVersion)}, &r)
 	return s, r.Unlinked, err
 }
 

@@ -110,8 +110,8 @@ func (s *atServer) UpdateService(ctx context.Context, org, ref string, edit serv
 }
 
 // DeleteService removes one.
-func (s *atServer) DeleteService(ctx context.Context, org, ref string) (tandem.Service, int, error) {
-	v, unlinked, err := s.Client.DeleteService(ctx, org, ref)
+func (s *atServer) DeleteService(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Service, int, error) {
+	v, unlinked, err := s.Client.DeleteService(ctx, org, ref, ifVersion...)
 	return v.Service, unlinked, err
 }
 

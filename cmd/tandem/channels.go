@@ -340,7 +340,7 @@ func (c *ChannelsDeleteCmd) Run(ctx context.Context, a *app) error {
 		if err := a.confirm(c.Yes || !a.out.ask, "delete the channel "+clean(v.Name)); err != nil {
 			return err
 		}
-		if _, err := s.DeleteChannel(ctx, org.ID, v.ID); err != nil {
+		if _, err := s.DeleteChannel(ctx, org.ID, v.ID, v.Version); err != nil {
 			return err
 		}
 		if a.out.json {

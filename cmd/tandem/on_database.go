@@ -37,8 +37,8 @@ func (s onDatabase) UpdateOrganization(ctx context.Context, ref string, edit reg
 }
 
 // DeleteOrganization removes one with everything that it has here.
-func (s onDatabase) DeleteOrganization(ctx context.Context, ref string) (tandem.Organization, error) {
-	return s.registry.DeleteOrganization(ctx, s.actor, ref)
+func (s onDatabase) DeleteOrganization(ctx context.Context, ref string, ifVersion ...int64) (tandem.Organization, error) {
+	return s.registry.DeleteOrganization(ctx, s.actor, ref, ifVersion...)
 }
 
 // Services lists an organization's services.
@@ -84,8 +84,8 @@ func (s onDatabase) UpdateService(ctx context.Context, org, ref string, edit ser
 }
 
 // DeleteService removes a service and unlinks its devices.
-func (s onDatabase) DeleteService(ctx context.Context, org, ref string) (tandem.Service, int, error) {
-	return s.registry.DeleteService(ctx, s.actor, org, ref)
+func (s onDatabase) DeleteService(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Service, int, error) {
+	return s.registry.DeleteService(ctx, s.actor, org, ref, ifVersion...)
 }
 
 // ConfirmProject lets a service have another project, unlinking its devices.

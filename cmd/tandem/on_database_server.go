@@ -28,18 +28,18 @@ func (s onDatabase) CreateUser(ctx context.Context, org string, person registry.
 }
 
 // ChangeRole gives a person another role.
-func (s onDatabase) ChangeRole(ctx context.Context, org, ref string, role tandem.Role) (tandem.Member, error) {
-	return s.registry.ChangeRole(ctx, s.actor, org, ref, role)
+func (s onDatabase) ChangeRole(ctx context.Context, org, ref string, role tandem.Role, ifVersion ...int64) (tandem.Member, error) {
+	return s.registry.ChangeRole(ctx, s.actor, org, ref, role, ifVersion...)
 }
 
 // DisableUser keeps a person out, or lets them in again.
-func (s onDatabase) DisableUser(ctx context.Context, org, ref string, disabled bool) (tandem.User, error) {
-	return s.registry.DisableUser(ctx, s.actor, org, ref, disabled)
+func (s onDatabase) DisableUser(ctx context.Context, org, ref string, disabled bool, ifVersion ...int64) (tandem.User, error) {
+	return s.registry.DisableUser(ctx, s.actor, org, ref, disabled, ifVersion...)
 }
 
 // RemoveUser ends a membership.
-func (s onDatabase) RemoveUser(ctx context.Context, org, ref string) (tandem.Member, error) {
-	return s.registry.RemoveUser(ctx, s.actor, org, ref)
+func (s onDatabase) RemoveUser(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Member, error) {
+	return s.registry.RemoveUser(ctx, s.actor, org, ref, ifVersion...)
 }
 
 // Invite asks a person to join.
@@ -170,8 +170,8 @@ func (s onDatabase) UpdateChannel(ctx context.Context, org, ref string, edit reg
 }
 
 // DeleteChannel removes one.
-func (s onDatabase) DeleteChannel(ctx context.Context, org, ref string) (tandem.Channel, error) {
-	return s.registry.DeleteChannel(ctx, s.actor, org, ref)
+func (s onDatabase) DeleteChannel(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Channel, error) {
+	return s.registry.DeleteChannel(ctx, s.actor, org, ref, ifVersion...)
 }
 
 // TestChannel sends a message through one, from here.

@@ -141,7 +141,7 @@ func (c *OrgDeleteCmd) Run(ctx context.Context, a *app) error {
 		if err := a.confirm(c.Yes, question); err != nil {
 			return err
 		}
-		if _, err := s.DeleteOrganization(ctx, o.ID); err != nil {
+		if _, err := s.DeleteOrganization(ctx, o.ID, o.Version); err != nil {
 			return err
 		}
 		if a.out.json {

@@ -526,7 +526,7 @@ func (c *ServiceDeleteCmd) Run(ctx context.Context, a *app) error {
 		if err := a.confirm(c.Yes, fmt.Sprintf("delete the service %s and unlink its %s? The devices stay on both sides", clean(v.Name), devices(linked))); err != nil {
 			return err
 		}
-		v, unlinked, err := s.DeleteService(ctx, org.ID, v.ID)
+		v, unlinked, err := s.DeleteService(ctx, org.ID, v.ID, v.Version)
 		if err != nil {
 			return err
 		}

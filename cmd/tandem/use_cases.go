@@ -30,7 +30,7 @@ type organizationCases interface {
 	Organization(ctx context.Context, ref string) (tandem.Organization, error)
 	CreateOrganization(ctx context.Context, name, slug string) (tandem.Organization, error)
 	UpdateOrganization(ctx context.Context, ref string, edit registry.OrganizationEdit) (tandem.Organization, error)
-	DeleteOrganization(ctx context.Context, ref string) (tandem.Organization, error)
+	DeleteOrganization(ctx context.Context, ref string, ifVersion ...int64) (tandem.Organization, error)
 }
 
 // newService is what a service is made of; with check the project is asked first.
@@ -57,7 +57,7 @@ type serviceCases interface {
 	Service(ctx context.Context, org, ref string) (tandem.Service, error)
 	AddService(ctx context.Context, org string, add newService) (tandem.Service, error)
 	UpdateService(ctx context.Context, org, ref string, edit serviceEdit) (tandem.Service, error)
-	DeleteService(ctx context.Context, org, ref string) (s tandem.Service, unlinked int, err error)
+	DeleteService(ctx context.Context, org, ref string, ifVersion ...int64) (s tandem.Service, unlinked int, err error)
 	ConfirmProject(ctx context.Context, org, id string) (detached int, err error)
 	// TestService asks the project once, and says how long it took.
 	TestService(ctx context.Context, org string, v *tandem.Service) (tandem.RemoteProject, time.Duration, error)
@@ -111,9 +111,9 @@ type peopleCases interface {
 	Users(ctx context.Context, org string, filter tandem.MemberFilter) ([]tandem.Member, int, error)
 	User(ctx context.Context, org, ref string) (tandem.Member, error)
 	CreateUser(ctx context.Context, org string, person registry.NewPerson, role tandem.Role) (tandem.User, error)
-	ChangeRole(ctx context.Context, org, ref string, role tandem.Role) (tandem.Member, error)
-	DisableUser(ctx context.Context, org, ref string, disabled bool) (tandem.User, error)
-	RemoveUser(ctx context.Context, org, ref string) (tandem.Member, error)
+	ChangeRole(ctx context.Context, org, ref string, role tandem.Role, ifVersion ...int64) (tandem.Member, error)
+	DisableUser(ctx context.Context, org, ref string, disabled bool, ifVersion ...int64) (tandem.User, error)
+	RemoveUser(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Member, error)
 	Invite(ctx context.Context, org, email string, role tandem.Role) (tandem.Invitation, string, error)
 	// UnlockUser lets a person sign in again, with factor without their second one, and gives the secret of a reset link.
 	UnlockUser(ctx context.Context, email string, factor bool) (tandem.User, string, error)
@@ -142,7 +142,7 @@ type alertCases interface {
 	Channel(ctx context.Context, org, ref string) (tandem.Channel, error)
 	CreateChannel(ctx context.Context, org string, add registry.NewChannel) (tandem.Channel, error)
 	UpdateChannel(ctx context.Context, org, ref string, edit registry.ChannelEdit) (tandem.Channel, error)
-	DeleteChannel(ctx context.Context, org, ref string) (tandem.Channel, error)
+	DeleteChannel(ctx context.Context, org, ref string, ifVersion ...int64) (tandem.Channel, error)
 	TestChannel(ctx context.Context, org, ref string) error
 }
 

@@ -308,7 +308,7 @@ func (c *UserDeleteCmd) Run(ctx context.Context, a *app) error {
 		if err := a.confirm(c.Yes || !a.out.ask, "take "+clean(u.Email)+" out of "+org.Slug+"? Their tokens end"); err != nil {
 			return err
 		}
-		if u, err = s.RemoveUser(ctx, org.ID, u.ID); err != nil {
+		if u, err = s.RemoveUser(ctx, org.ID, u.ID, u.Version); err != nil {
 			return err
 		}
 		if a.out.json {

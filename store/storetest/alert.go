@@ -134,7 +134,7 @@ var alertTests = map[string]func(*world){
 		w.must(err)
 		w.equal(list, []tandem.Notification{test, two, one})
 		w.equal(total, 3)
-		w.apply(tandem.Changes{DropChannels: []string{c.ID}})
+		w.apply(tandem.Changes{DropChannels: []tandem.Versioned{{ID: c.ID}}})
 		list, _, err = w.st.Notifications(w.ctx, w.org, "", tandem.Page{})
 		w.must(err)
 		w.equal(list, []tandem.Notification{one}) // what was sent stays

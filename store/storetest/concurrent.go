@@ -43,6 +43,50 @@ var concurrentTests = map[string]func(*world){
 			}
 		}
 	},
+	"of an edit and a removal of the same version exactly one wins": func(w *world) {
+		for range 5 {
+			s, c, b, u := w.service(w.id()), w.newChannel(w.id()), w.other(), w.user(tandem.Viewer)
+			w.apply(tandem.Changes{PutChannels: []tandem.Channel{c}})
+			c.Version = 1
+			org, err := b.st.Organization(b.ctx, b.org)
+			w.must(err)
+			role := w.newMember(u, tandem.Admin)
+			role.Version = 1
+			first, second := w.handles[0], w.handles[len(w.handles)-1]
+			for what, both := range map[string][2]func() error{
+				"service": {func() error { return first.UpdateService(w.ctx, w.org, s) }, func() error {
+					_, err := second.DeleteService(w.ctx, w.org, s.ID, s.Version, w.now)
+					return err
+				}},
+				"channel": {func() error { return first.Apply(w.ctx, w.org, &tandem.Changes{PutChannels: []tandem.Channel{c}}) },
+					func() error {
+						return second.Apply(w.ctx, w.org, &tandem.Changes{DropChannels: []tandem.Versioned{{ID: c.ID, Version: 1}}})
+					}},
+				"member": {func() error { return first.Apply(w.ctx, w.org, &tandem.Changes{PutMembers: []tandem.Membership{role}}) },
+					func() error {
+						return second.Apply(w.ctx, w.org, &tandem.Changes{DropMembers: []tandem.Versioned{{ID: u.ID, Version: 1}}})
+					}},
+				"organization": {func() error { return first.UpdateOrganization(w.ctx, org) }, func() error { return second.DeleteOrganization(w.ctx, org.ID, org.Version) }},
+			} {
+				var wins atomic.Int64
+				var wait sync.WaitGroup
+				for _, do := range both {
+					wait.Go(func() {
+						switch err := do(); {
+						case err == nil:
+							wins.Add(1)
+						case !tandem.Is(err, tandem.Stale) && !tandem.Is(err, tandem.NotFound):
+							w.Errorf("%s: the loser got %v", what, err)
+						}
+					})
+				}
+				wait.Wait()
+				if wins.Load() != 1 {
+					w.Errorf("%s: %d won", what, wins.Load())
+				}
+			}
+		}
+	},
 	"S22 nothing is lost when losers read again": func(w *world) {
 		d := w.device("d", func(d *tandem.Device) { d.Metadata = tandem.Map{"n": json.Number("0")} })
 		const writers, edits = 4, 6

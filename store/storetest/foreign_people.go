@@ -116,7 +116,7 @@ func foreignPeopleChanges(b *world, a filled, must, may func(tandem.Changes) out
 	return []outcome{
 		must(tandem.Changes{Along: tandem.Along{Audit: []tandem.AuditEntry{audit}}}),
 		may(tandem.Changes{PutMembers: []tandem.Membership{b.newMember(a.people.user, tandem.Viewer)}}), // a person may join b too
-		may(tandem.Changes{DropMembers: []string{a.people.user.ID}}),
+		may(tandem.Changes{DropMembers: []tandem.Versioned{{ID: a.people.user.ID}}}),
 		may(tandem.Changes{PutInvitations: []tandem.Invitation{a.people.invitation}}),
 		may(tandem.Changes{PutTokens: []tandem.Token{token}}),
 	}

@@ -131,7 +131,7 @@ func foreignServerChanges(b *world, a filled, must, may func(tandem.Changes) out
 		must(tandem.Changes{PutChannels: []tandem.Channel{own}, PutNotifications: []tandem.Notification{b.newNotification(own, a.server.alert)}}),
 		must(tandem.Changes{Observations: []tandem.DeviceObservation{{DeviceID: a.device.ID, Path: "location", Value: raw(`1`), ObservedAt: b.now}}}),
 		must(tandem.Changes{Along: tandem.Along{Pushes: []tandem.Push{a.server.push}}}),
-		may(tandem.Changes{DropChannels: []string{a.server.channel.ID}}),
+		may(tandem.Changes{DropChannels: []tandem.Versioned{{ID: a.server.channel.ID}}}),
 		may(tandem.Changes{DropPushes: []tandem.Push{{ServiceID: a.service.ID, DeviceID: a.device.ID, Due: b.now.Add(time.Hour)}}}),
 		may(tandem.Changes{Deliveries: []tandem.DeliveryOutcome{{ID: a.server.delivery.ID, Status: tandem.DeliveryProcessed, At: b.now}}}),
 	}

@@ -17,7 +17,11 @@ var organizationTests = map[string]func(*world){
 		w.must(w.st.UpdateOrganization(w.ctx, o))
 		again, err := w.st.Organization(w.ctx, w.org)
 		w.must(err)
+		o.Version++
 		w.equal(again, o)
+		o.Version--
+		w.wantCode(w.st.UpdateOrganization(w.ctx, o), tandem.Stale)
+		w.wantCode(w.st.DeleteOrganization(w.ctx, o.ID, o.Version), tandem.Stale)
 		w.other()
 		list, err := w.st.Organizations(w.ctx)
 		w.must(err)
@@ -46,14 +50,14 @@ var organizationTests = map[string]func(*world){
 		_, err := w.st.Organization(w.ctx, "nobody")
 		w.wantCode(err, tandem.NotFound)
 		w.wantCode(w.st.UpdateOrganization(w.ctx, tandem.Organization{ID: "nobody", Name: "x", Slug: "nobody-at-all", UpdatedAt: w.now}), tandem.NotFound)
-		w.wantCode(w.st.DeleteOrganization(w.ctx, "nobody"), tandem.NotFound)
+		w.wantCode(w.st.DeleteOrganization(w.ctx, "nobody", 0), tandem.NotFound)
 	},
 	"deleting removes everything in it and nothing else": func(w *world) {
 		b := w.other()
 		full(w)
 		full(b)
 		before := snapshot(b)
-		w.must(w.st.DeleteOrganization(w.ctx, w.org))
+		w.must(w.st.DeleteOrganization(w.ctx, w.org, 0))
 		_, err := w.st.Organization(w.ctx, w.org)
 		w.wantCode(err, tandem.NotFound)
 		w.must(w.st.CreateOrganization(w.ctx, tandem.Organization{ID: w.org, Name: "again", Slug: "again-" + w.org, CreatedAt: w.now, UpdatedAt: w.now}))

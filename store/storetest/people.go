@@ -169,7 +169,7 @@ var peopleTests = map[string]func(*world){
 		none, err := w.st.Belongings(w.ctx, "nobody")
 		w.must(err)
 		w.equal(none, []tandem.Belonging(nil))
-		w.must(w.st.DeleteOrganization(w.ctx, b.org))
+		w.must(w.st.DeleteOrganization(w.ctx, b.org, 0))
 		found, err = w.st.Belongings(w.ctx, u.ID)
 		w.must(err)
 		w.equal(found, want[:1])
@@ -237,7 +237,7 @@ var peopleTests = map[string]func(*world){
 		}
 		m, err := w.st.Member(w.ctx, w.org, want[1])
 		w.must(err)
-		w.equal(m, tandem.Member{User: w.readUser(want[1]), Role: tandem.Owner})
+		w.equal(m, tandem.Member{User: w.readUser(want[1]), Role: tandem.Owner, Version: 2, Membership: 1})
 		byEmail, err := w.st.Member(w.ctx, w.org, m.Email)
 		w.must(err)
 		w.equal(byEmail, m)
@@ -259,7 +259,12 @@ var peopleTests = map[string]func(*world){
 		m, err := w.st.Member(w.ctx, w.org, u.ID)
 		w.must(err)
 		w.equal(m.Role, tandem.Admin)
-		w.apply(tandem.Changes{DropMembers: []string{u.ID, "nobody"}})
+		w.equal([]int64{m.Version, m.Membership}, []int64{m.User.Version + 2, 2}) // one of the person, one of the role
+		promoted.Version = 1
+		for _, stale := range []tandem.Changes{{PutMembers: []tandem.Membership{promoted}}, {DropMembers: []tandem.Versioned{{ID: u.ID, Version: 1}}}} {
+			w.wantCode(w.st.Apply(w.ctx, w.org, &stale), tandem.Stale)
+		}
+		w.apply(tandem.Changes{DropMembers: []tandem.Versioned{{ID: u.ID}, {ID: "nobody"}}})
 		_, err = w.st.Member(w.ctx, w.org, u.ID)
 		w.wantCode(err, tandem.NotFound)
 		_, err = b.st.Member(w.ctx, b.org, u.ID)
