@@ -203,7 +203,7 @@ func (p *Processor) postpone(ctx context.Context, d *tandem.Delivery, cause erro
 		return ctx.Err()
 	}
 	now := p.o.Clock().UTC()
-	out := tandem.DeliveryOutcome{ID: d.ID, Status: tandem.DeliveryRetrying, Attempts: d.Attempts + 1, Error: brief(cause), At: now}
+	out := tandem.DeliveryOutcome{ID: d.ID, ServiceID: d.ServiceID, Status: tandem.DeliveryRetrying, Attempts: d.Attempts + 1, Error: brief(cause), At: now}
 	what := Retried
 	if out.Attempts >= mostAttempts {
 		out.Status, what = tandem.DeliveryDead, Died

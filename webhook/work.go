@@ -29,7 +29,7 @@ func (w *work) decide() {
 		d := &w.deliveries[i]
 		linked := w.linked[remoteKey{d.ServiceID, d.ExternalDeviceID}]
 		e := w.effect(d, linked)
-		out := tandem.DeliveryOutcome{ID: d.ID, Status: e.status, Attempts: d.Attempts + 1, Error: e.note, At: w.now}
+		out := tandem.DeliveryOutcome{ID: d.ID, ServiceID: d.ServiceID, Status: e.status, Attempts: d.Attempts + 1, Error: e.note, At: w.now}
 		w.changes.Deliveries = append(w.changes.Deliveries, out)
 		if e.hint {
 			pushes[remoteKey{d.ServiceID, d.ExternalDeviceID}] = true

@@ -123,7 +123,7 @@ var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrg
 type cases map[string]func(b *world, a filled) []outcome
 
 // foreignCases call each method as b's organization with a's ids, and give what that found.
-var foreignCases = merged(syncForeign, serverForeign, peopleForeign)
+var foreignCases = merged(syncForeign, serverForeign, peopleForeign, overviewForeign)
 
 // merged puts the cases of several files together.
 func merged(some ...cases) cases {

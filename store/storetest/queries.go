@@ -197,4 +197,5 @@ func readEverything(w *world, f queried) {
 	check(w.st.PlanRowsOf(w.ctx, w.org, f.plan.ID, []string{id}, []string{"ext-5"}))
 	readPeople(w, f)
 	readServer(w, f)
+	readOverview(w, f)
 }
