@@ -9,6 +9,7 @@ import (
 	"tandem/web/alert"
 	"tandem/web/asset"
 	"tandem/web/entry"
+	"tandem/web/overview"
 	"tandem/web/shell"
 )
 
@@ -44,6 +45,7 @@ func New(o Options) (http.Handler, error) {
 
 // pages registers each kind of page.
 var pages = []func(*shell.Site){
+	overview.Register,
 	alert.Register,
 }
 

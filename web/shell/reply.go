@@ -33,6 +33,7 @@ type Frame struct {
 	Title   string
 	Section Section  // marked in the navigation
 	Scripts []string // assets beside those that every page has, such as "plot.js"
+	Styles  []string // likewise
 	Wide    bool     // use the whole width, for large tables
 }
 

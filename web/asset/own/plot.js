@@ -16,14 +16,17 @@
     const axis = { stroke: color("secondary"), grid: { stroke: color("border-color"), width: 1 }, ticks: { show: false } };
     const values = p.series.map((s) => s.values);
     if (p.stacked) for (let i = values.length - 2; i >= 0; i--) values[i] = values[i].map((v, at) => (v ?? 0) + (values[i + 1][at] ?? 0));
+    const others = [...new Set(p.series.map((s) => s.scale).filter(Boolean))];
+    const positive = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1];
     const options = {
       width: Math.max(figure.clientWidth, 200), height: p.height || 180,
-      scales: { y: { range: (_, low, high) => [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)] } },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => v + (p.unit ?? "")) }],
+      scales: { y: { range: (_, low, high) => [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)] }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
+      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => v + (p.unit ?? "")) },
+        ...others.map((scale) => ({ ...axis, scale, side: 1, size: 48, grid: { show: false } }))],
       cursor: { points: { size: 6 } },
       legend: { live: true },
       series: [{}, ...p.series.map((s) => ({
-        label: s.label, stroke: color(s.color), width: p.bars ? 0 : 1.5, spanGaps: false,
+        label: s.label, scale: s.scale ?? "y", stroke: color(s.color), width: p.bars ? 0 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
         paths: p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { show: Boolean(s.points), size: 5 },
