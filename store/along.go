@@ -23,7 +23,7 @@ func (s *Store) writeWith(ctx context.Context, op, org string, along []tandem.Al
 		return nil
 	})
 	if err == nil && len(along) > 0 {
-		s.bell.ring()
+		s.bell.ring(slices.ContainsFunc(along, func(a tandem.Along) bool { return len(a.Jobs) > 0 }))
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 			s.listings.changed(org)
 		}
 		s.cameTo(org, c.Deliveries)
-		s.bell.ring()
+		s.bell.ring(len(c.Jobs) > 0)
 	}
 	return a.explain(ctx, err)
 }

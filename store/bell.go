@@ -23,22 +23,30 @@ const (
 // that follows it ends that wait.
 type bell struct {
 	mu     sync.Mutex
-	rung   int64
-	next   chan struct{} // closed by the next ring
+	rung   [lookers]int64
+	next   [lookers]chan struct{} // closed by the next ring
 	seen   [lookers]int64
 	stop   context.CancelFunc
 	closed bool
 	ended  sync.WaitGroup
 }
 
-// ring wakes all who wait.
-func (b *bell) ring() {
+// ring wakes those who wait for events and, where there are jobs too, those who wait for these.
+func (b *bell) ring(jobs bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rung++
-	if b.next != nil {
-		close(b.next)
-		b.next = nil
+	b.wake(eventLooker)
+	if jobs {
+		b.wake(jobLooker)
+	}
+}
+
+// wake is ring for one of them. The lock is held.
+func (b *bell) wake(who looker) {
+	b.rung[who]++
+	if b.next[who] != nil {
+		close(b.next[who])
+		b.next[who] = nil
 	}
 }
 
@@ -46,7 +54,7 @@ func (b *bell) ring() {
 func (b *bell) looked(who looker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen[who] = b.rung
+	b.seen[who] = b.rung[who]
 }
 
 // wait returns after the next ring since the last look, or some time later, or with ctx. The first one to wait has the
@@ -58,14 +66,14 @@ func (b *bell) wait(ctx context.Context, s *Store, who looker) error {
 		listen, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 		b.ended.Go(func() { s.dialect.Listen(listen, b.ring) })
 	}
-	if b.rung != b.seen[who] {
+	if b.rung[who] != b.seen[who] {
 		b.mu.Unlock()
-		return nil
+		return s.fail("wait for events", ctx.Err())
 	}
-	if b.next == nil {
-		b.next = make(chan struct{})
+	if b.next[who] == nil {
+		b.next[who] = make(chan struct{})
 	}
-	next := b.next
+	next := b.next[who]
 	b.mu.Unlock()
 	timer := time.NewTimer(listening)
 	defer timer.Stop()

@@ -71,7 +71,7 @@ func (s *Store) StoreDeliveries(ctx context.Context, deliveries []tandem.Deliver
 	if err == nil {
 		s.recent.keep(deliveries, fresh)
 		s.received(deliveries, fresh)
-		s.bell.ring()
+		s.bell.ring(false)
 	}
 	return duplicates, err
 }

@@ -90,12 +90,12 @@ func (s *Store) putEvents(ctx context.Context, tx bun.Conn, events []tandem.Even
 	}); err != nil {
 		return err
 	}
-	return s.notify(ctx, tx)
+	return s.notify(ctx, tx, false)
 }
 
-// notify wakes who waits in other processes, once the transaction is committed.
-func (s *Store) notify(ctx context.Context, tx bun.Conn) error {
-	statement := s.dialect.Notify()
+// notify wakes who waits for events, or for jobs too, in other processes, once the transaction is committed.
+func (s *Store) notify(ctx context.Context, tx bun.Conn, jobs bool) error {
+	statement := s.dialect.Notify(jobs)
 	if statement == "" {
 		return nil
 	}

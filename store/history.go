@@ -164,7 +164,7 @@ func (s *Store) NoteProgress(ctx context.Context, org string, p tandem.Progress)
 		return s.putEvents(ctx, tx, []tandem.Event{{ID: newEventID(), OrganizationID: org, At: now, Kind: runsKind, IDs: []string{p.RunID}}})
 	})
 	if err == nil {
-		s.bell.ring()
+		s.bell.ring(false)
 	}
 	return err
 }

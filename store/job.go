@@ -31,7 +31,7 @@ func (s *Store) putJobs(ctx context.Context, tx bun.Conn, org string, jobs []tan
 	}); err != nil {
 		return err
 	}
-	return s.notify(ctx, tx)
+	return s.notify(ctx, tx, true)
 }
 
 // ClaimJobs gives jobs, of any organization, to one process for a time, in the order of their ids.

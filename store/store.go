@@ -97,9 +97,10 @@ type Dialect interface {
 	// VersionTable is a query that counts the table of migrations, to ask before reading it.
 	VersionTable() string
 	// Notify is a statement that rings in other processes once the transaction is committed, "" where they find out by themselves.
-	// Listen calls ring when another process committed something, until ctx ends; it goes on whatever fails.
-	Notify() string
-	Listen(ctx context.Context, ring func())
+	// Listen calls ring when another process committed something, until ctx ends; it goes on whatever fails. Jobs says whether
+	// there are jobs, or may be.
+	Notify(jobs bool) string
+	Listen(ctx context.Context, ring func(jobs bool))
 	// Since gives the condition for the events (as e) after a cursor, and the cursor that follows: last is the seq of the last
 	// one read, "" for none, and all says that no more met the condition. The condition is "" for an empty cursor.
 	Since(ctx context.Context, conn *sql.Conn, cursor string) (condition string, next func(last string, all bool) string, err error)

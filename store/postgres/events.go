@@ -13,18 +13,26 @@ import (
 	"tandem/store"
 )
 
-// channel is what committed events and jobs are told on.
-const channel = "tandem"
+// channel is what committed events and jobs are told on; jobsWord says that there are jobs.
+const (
+	channel  = "tandem"
+	jobsWord = "jobs"
+)
 
 // Notify tells it when the transaction is committed.
-func (*dialect) Notify() string { return "NOTIFY " + channel }
+func (*dialect) Notify(jobs bool) string {
+	if jobs {
+		return "NOTIFY " + channel + ", '" + jobsWord + "'"
+	}
+	return "NOTIFY " + channel
+}
 
 // relisten is how long to wait before a connection that broke is made anew.
 const relisten = time.Second
 
 // Listen keeps a connection of its own, since a notification is bound to a session. A transaction pooler carries none:
 // then nothing is heard, and whoever waits looks once a second.
-func (d *dialect) Listen(ctx context.Context, ring func()) {
+func (d *dialect) Listen(ctx context.Context, ring func(jobs bool)) {
 	for ctx.Err() == nil {
 		if err := d.listen(ctx, ring); err != nil {
 			timer := time.NewTimer(relisten)
@@ -37,7 +45,7 @@ func (d *dialect) Listen(ctx context.Context, ring func()) {
 	}
 }
 
-func (d *dialect) listen(ctx context.Context, ring func()) (err error) {
+func (d *dialect) listen(ctx context.Context, ring func(jobs bool)) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
 	if err != nil {
 		return err
@@ -52,12 +60,13 @@ func (d *dialect) listen(ctx context.Context, ring func()) (err error) {
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
-	ring() // something may have been committed before
+	ring(true) // something may have been committed before
 	for {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		told, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
-		ring()
+		ring(told.Payload == jobsWord)
 	}
 }
 

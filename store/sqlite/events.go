@@ -11,13 +11,13 @@ import (
 )
 
 // Notify is not needed: other processes look at the file.
-func (*dialect) Notify() string { return "" }
+func (*dialect) Notify(bool) string { return "" }
 
 // look is how often the file is looked at for another process's commits.
 const look = 100 * time.Millisecond
 
 // Listen asks a connection that writes nothing whether the file has changed under it.
-func (d *dialect) Listen(ctx context.Context, ring func()) {
+func (d *dialect) Listen(ctx context.Context, ring func(jobs bool)) {
 	timer := time.NewTicker(look)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -30,7 +30,7 @@ func (d *dialect) Listen(ctx context.Context, ring func()) {
 	}
 }
 
-func (d *dialect) listen(ctx context.Context, tick <-chan time.Time, ring func()) (err error) {
+func (d *dialect) listen(ctx context.Context, tick <-chan time.Time, ring func(jobs bool)) (err error) {
 	db, err := sql.Open("sqlite", source(d.path, true))
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (d *dialect) listen(ctx context.Context, tick <-chan time.Time, ring func()
 		}
 		if version != was {
 			was = version
-			ring()
+			ring(true)
 		}
 		select {
 		case <-tick:
