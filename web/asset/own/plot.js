@@ -2,7 +2,11 @@
 // Draws what figures with data-plot hold, in the theme's colours, as wide as there is room.
 (() => {
   const drawn = new Map();
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--tblr-${name}`).trim() || "#066fd1";
+  // color gives a colour of the theme as the canvas takes it.
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+  const color = (name) => { probe.style.color = `var(--tblr-${name})`; return getComputedStyle(probe).color; };
 
   function draw(figure) {
     const text = figure.dataset.plot;
@@ -16,6 +20,7 @@
     const axis = { stroke: color("secondary"), grid: { stroke: color("border-color"), width: 1 }, ticks: { show: false } };
     const values = p.series.map((s) => s.values);
     if (p.stacked) for (let i = values.length - 2; i >= 0; i--) values[i] = values[i].map((v, at) => (v ?? 0) + (values[i + 1][at] ?? 0));
+    const last = p.x.length - 1; // what the legend tells when nothing is pointed at
     const others = [...new Set(p.series.map((s) => s.scale).filter(Boolean))];
     const positive = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1];
     const options = {
@@ -24,7 +29,7 @@
       axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => v + (p.unit ?? "")) },
         ...others.map((scale) => ({ ...axis, scale, side: 1, size: 48, grid: { show: false } }))],
       cursor: { points: { size: 6 } },
-      legend: { live: true },
+      hooks: { setCursor: [(u) => { if (u.cursor.idx == null) u.setLegend({ idx: last }); }] },
       series: [{}, ...p.series.map((s) => ({
         label: s.label, scale: s.scale ?? "y", stroke: color(s.color), width: p.bars ? 0 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
@@ -34,6 +39,7 @@
       }))],
     };
     const plot = new uPlot(options, [p.x, ...values], figure);
+    plot.setLegend({ idx: last });
     if (p.links) {
       plot.over.classList.add("plot-links");
       plot.over.addEventListener("click", () => { const to = p.links[plot.cursor.idx]; if (to) location.assign(to); });
