@@ -3,8 +3,11 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,14 +152,25 @@ func (s *Store) deliverable(ctx context.Context, tx bun.Conn, deliveries []tande
 }
 
 // deliveryKey is what a delivery is told apart by.
-type deliveryKey struct{ org, service, key string }
+type deliveryKey struct{ org, key string }
 
+// keyOf gives the key of a delivery. Digests are random, and so would be the places of their keys in the table, each in a
+// page of its own: the sender's time, which the digest covers, puts together what comes together.
 func keyOf(d *tandem.Delivery) deliveryKey {
-	k := deliveryKey{d.OrganizationID, d.ServiceID, "d" + d.Digest}
-	if d.EventID != "" {
-		k.key = "e" + d.EventID
+	key := make([]byte, 0, 9+sha256.Size)
+	what := d.EventID
+	if what != "" {
+		key = append(key, 'e')
+	} else {
+		key, what = append(key, 'd'), d.Digest
+		sent := int64(0)
+		if d.SentAt != nil && !d.SentAt.IsZero() {
+			sent = asKept(*d.SentAt).Unix()
+		}
+		key = binary.BigEndian.AppendUint64(key, uint64(sent))
 	}
-	return k
+	sum := sha256.Sum256([]byte(d.ServiceID + "\x00" + what))
+	return deliveryKey{d.OrganizationID, string(append(key, sum[:16]...))}
 }
 
 // unseen gives the positions of the deliveries that were not stored before. A refused one is no delivery that another
@@ -210,26 +224,25 @@ func (s *Store) takeKeys(ctx context.Context, tx bun.Conn, deliveries []tandem.D
 		at[keys[n]] = i
 	}
 	slices.SortFunc(keys, func(a, b deliveryKey) int { // all writers lock them in this order
-		return cmp.Or(strings.Compare(a.org, b.org), strings.Compare(a.service, b.service), strings.Compare(a.key, b.key))
+		return cmp.Or(strings.Compare(a.org, b.org), strings.Compare(a.key, b.key))
 	})
-	err = s.returning(ctx, tx, "INSERT INTO delivery_keys (organization_id, service_id, key, received_at, until) ",
-		` ON CONFLICT (organization_id, service_id, key) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
-			WHERE excluded.received_at >= delivery_keys.until RETURNING organization_id, service_id, key`,
+	err = s.returning(ctx, tx, "INSERT INTO delivery_keys (organization_id, key, until) ",
+		` ON CONFLICT (organization_id, key) DO UPDATE SET until = excluded.until
+			WHERE excluded.until - `+strconv.FormatInt(sameWithin.Microseconds(), 10)+` >= delivery_keys.until RETURNING organization_id, key`,
 		len(keys), func(b *bulk, i int) {
 			d := &deliveries[at[keys[i]]]
 			b.text(keys[i].org)
-			b.text(keys[i].service)
-			b.text(keys[i].key)
-			b.instant(d.ReceivedAt)
+			b.bytes([]byte(keys[i].key))
 			if d.EventID != "" {
-				b.time(time.Time{}) // for ever
+				b.put(isInt, nil) // for ever
 			} else {
-				b.instant(d.ReceivedAt.Add(sameWithin))
+				b.int(asKept(d.ReceivedAt).Add(sameWithin).UnixMicro())
 			}
 		}, func(rows *sql.Rows) error {
-			var org, service, key word
-			err := rows.Scan(&org, &service, &key)
-			taken = append(taken, at[deliveryKey{string(org), string(service), string(key)}])
+			var org word
+			var key []byte
+			err := rows.Scan(&org, &key)
+			taken = append(taken, at[deliveryKey{string(org), string(key)}])
 			return err
 		})
 	return taken, err

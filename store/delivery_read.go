@@ -21,8 +21,14 @@ func (s *Store) Deliveries(ctx context.Context, org string, q tandem.DeliveryFil
 	received.equal("d.external_device_id", q.ExternalDeviceID)
 	counted, from := "deliveries AS d", "deliveries AS d CROSS JOIN delivery_states AS s" // the first one leads
 	order := received.ordered(deliveryOrders, q.Sort)
-	if q.Status != "" {
+	switch q.Status {
+	case "":
+	case tandem.DeliveryProcessed: // nearly all are
 		state.equal("s.status", string(q.Status))
+		counted = from
+	default:
+		state.equal("s.status", string(q.Status))
+		state.add("s.status <> 'processed'") // as the index has it
 		from, order = "delivery_states AS s CROSS JOIN deliveries AS d", state.ordered(stateOrders, q.Sort)
 		counted = from
 	}
@@ -132,7 +138,7 @@ func (s *Store) CountDeliveries(ctx context.Context, org string) (counts map[tan
 			err := rows.Scan(&status, &n)
 			counts[status] = n
 			return err
-		}, "SELECT s.status, COUNT(*) FROM delivery_states AS s WHERE "+where+"s.status IN ('stored', 'retrying', 'waiting', 'dead', 'refused') GROUP BY s.status")
+		}, "SELECT s.status, COUNT(*) FROM delivery_states AS s WHERE "+where+"s.status IN ('stored', 'retrying', 'waiting', 'dead', 'refused') AND s.status <> 'processed' GROUP BY s.status")
 		if err != nil || org == "" {
 			return err
 		}

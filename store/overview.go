@@ -160,7 +160,7 @@ func (s *Store) countOpen(ctx context.Context, tx bun.Conn, org string) (open ta
 	err = tx.QueryRowContext(ctx, "SELECT "+
 		bounded+"device_conflicts WHERE organization_id = ? AND resolution_status IN ('pending', 'resolving') LIMIT ?) AS c), "+
 		bounded+"alerts WHERE organization_id = ? AND status <> 'resolved' LIMIT ?) AS a), "+
-		bounded+"delivery_states WHERE organization_id = ? AND status = 'dead' LIMIT ?) AS d)",
+		bounded+"delivery_states WHERE organization_id = ? AND status = 'dead' AND status <> 'processed' LIMIT ?) AS d)",
 		org, tandem.CountedTo+1, org, tandem.CountedTo+1, org, tandem.CountedTo+1).Scan(&open.Conflicts, &open.Alerts, &open.DeadDeliveries)
 	return open, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -24,7 +25,7 @@ type prune struct {
 func (s *Store) Prune(ctx context.Context, keep tandem.Retention, now time.Time, limit int) (removed map[string]int, err error) {
 	const op = "remove what is old"
 	p := prune{Store: s, keep: keep, now: now, limit: limit, removed: map[string]int{}}
-	for _, step := range []func(context.Context, bun.Conn) error{p.deliveries, p.observations, p.events, p.expired} {
+	for _, step := range []func(context.Context, bun.Conn) error{p.observations, p.events, p.expired} {
 		if err := s.write(ctx, op, everyOrganization, func(tx bun.Conn) error { return step(ctx, tx) }); err != nil {
 			return p.removed, err
 		}
@@ -56,43 +57,41 @@ func (p *prune) delete(ctx context.Context, tx bun.Conn, kind, text string, args
 	return n, err
 }
 
-// deliveries removes deliveries with their states and keys; of the order in which they came, the oldest.
-func (p *prune) deliveries(ctx context.Context, tx bun.Conn) error {
+// deliveries removes an organization's deliveries with their states and keys. An id is newer than those before it, so that
+// the oldest are the first.
+func (p *prune) deliveries(ctx context.Context, tx bun.Conn, org string) error {
 	before, ok := p.before(p.keep.Deliveries)
 	if !ok {
 		return nil
 	}
-	if _, err := p.delete(ctx, tx, "delivery counts", `DELETE FROM delivery_counts WHERE (organization_id, minute, service_id, status) IN
-		(SELECT organization_id, minute, service_id, status FROM delivery_counts WHERE minute < ? ORDER BY minute LIMIT ?)`,
-		minuteOf(p.now.Add(-p.keep.Deliveries)), p.limit); err != nil {
-		return err
-	}
 	var old []tandem.Delivery
 	if err := query(ctx, tx, func(rows *sql.Rows) error {
-		d := tandem.Delivery{}
+		d := tandem.Delivery{OrganizationID: org}
 		var event word
-		err := rows.Scan(&d.OrganizationID, &d.ID, &d.ServiceID, &event, &d.Digest)
-		d.EventID = string(event)
+		var sent stamp
+		err := rows.Scan(&d.ID, &d.ServiceID, &event, &d.Digest, &sent)
+		d.EventID, d.SentAt = string(event), sent.ptr()
 		old = append(old, d)
 		return err
-	}, "SELECT organization_id, id, service_id, event_id, digest FROM deliveries WHERE received_at < ? ORDER BY received_at LIMIT ?", before, p.limit); err != nil || len(old) == 0 {
+	}, `SELECT d.id, d.service_id, d.event_id, d.digest, d.sent_at FROM (SELECT id, service_id, event_id, digest, sent_at, received_at FROM deliveries
+			WHERE organization_id = ? ORDER BY id LIMIT ?) AS d WHERE d.received_at < ?`, org, p.left("deliveries"), before); err != nil || len(old) == 0 {
 		return err
 	}
 	for _, table := range []string{"delivery_states", "deliveries"} {
 		if _, err := p.bulkly(ctx, tx, "DELETE FROM "+table+" WHERE (organization_id, id) IN (", ")", len(old), func(b *bulk, i int) {
-			b.text(old[i].OrganizationID)
+			b.text(org)
 			b.text(old[i].ID)
 		}); err != nil {
 			return err
 		}
 	}
 	p.removed["deliveries"] += len(old)
-	_, err := p.bulkly(ctx, tx, "DELETE FROM delivery_keys WHERE received_at < "+p.dialect.Cast(quoted(before), "time")+" AND (organization_id, service_id, key) IN (", ")",
+	until := p.now.Add(sameWithin - p.keep.Deliveries).UnixMicro() // a later one may have taken a digest's key over
+	_, err := p.bulkly(ctx, tx, "DELETE FROM delivery_keys WHERE (until IS NULL OR until < "+strconv.FormatInt(until, 10)+") AND (organization_id, key) IN (", ")",
 		len(old), func(b *bulk, i int) {
 			k := keyOf(&old[i])
 			b.text(k.org)
-			b.text(k.service)
-			b.text(k.key)
+			b.bytes([]byte(k.key))
 		})
 	return err
 }
@@ -103,7 +102,7 @@ func (p *prune) observations(ctx context.Context, tx bun.Conn) error {
 		return nil
 	}
 	_, err := p.delete(ctx, tx, "observations", `DELETE FROM device_observations WHERE (organization_id, device_id, observed_at, path) IN
-		(SELECT organization_id, device_id, observed_at, path FROM device_observations WHERE created_at < ? ORDER BY created_at LIMIT ?)`, before, p.limit)
+		(SELECT organization_id, device_id, observed_at, path FROM device_observations WHERE created_at < ? LIMIT ?)`, before, p.limit)
 	return err
 }
 
@@ -134,7 +133,7 @@ func (p *prune) expired(ctx context.Context, tx bun.Conn) error {
 // organization removes what is old of one, in a few transactions.
 func (p *prune) organization(ctx context.Context, org string) error {
 	const op = "remove what is old"
-	for _, step := range []func(context.Context, bun.Conn, string) error{p.alerts, p.conflicts, p.plans, p.markRuns, p.runs} {
+	for _, step := range []func(context.Context, bun.Conn, string) error{p.deliveries, p.alerts, p.conflicts, p.plans, p.markRuns, p.runs} {
 		if err := p.write(ctx, op, org, func(tx bun.Conn) error {
 			if err := p.known(ctx, tx, org); err != nil {
 				return err

@@ -36,19 +36,17 @@ CREATE TABLE deliveries (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
-CREATE INDEX deliveries_received_at ON deliveries (received_at);
 CREATE INDEX deliveries_service ON deliveries (organization_id, service_id, id);
 CREATE INDEX deliveries_type ON deliveries (organization_id, type, id);
 CREATE INDEX deliveries_device ON deliveries (organization_id, external_device_id, id) WHERE external_device_id IS NOT NULL;
 
--- What a delivery is told apart by (S35); it goes with the delivery.
+-- What a delivery is told apart by (S35); it goes with the delivery. Of a digest the key begins with the sender's time, which
+-- the digest covers: what comes together is kept together.
 CREATE TABLE delivery_keys (
     organization_id text COLLATE "C" NOT NULL,
-    service_id text COLLATE "C" NOT NULL,
-    key text COLLATE "C" NOT NULL, -- e and the sender's id, or d and the digest
-    received_at timestamptz NOT NULL,
-    until timestamptz, -- of a digest: from then on, the same content counts again
-    PRIMARY KEY (organization_id, service_id, key)
+    key bytea NOT NULL, -- d, the time and a hash of the service and the digest, or e and one of the service and the sender's id
+    until bigint, -- of a digest, in microseconds since 1970: from then on, the same content counts again
+    PRIMARY KEY (organization_id, key)
 );
 
 -- What became of each delivery. Narrow, since it is rewritten twice: a claim changes no column of an index, so that on
@@ -69,7 +67,8 @@ CREATE TABLE delivery_states (
     PRIMARY KEY (organization_id, id)
 ) WITH (fillfactor = 50);
 CREATE INDEX delivery_states_due ON delivery_states (due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_states_status ON delivery_states (organization_id, status, id);
+-- Nearly all are processed: those are found among all.
+CREATE INDEX delivery_states_status ON delivery_states (organization_id, status, id) WHERE status <> 'processed';
 CREATE INDEX delivery_states_waiting ON delivery_states (organization_id, service_id, external_device_id) WHERE status = 'waiting';
 -- Which deliveries led to a run; most lead to none.
 CREATE INDEX delivery_states_run ON delivery_states (organization_id, run_id, id) WHERE run_id IS NOT NULL;
@@ -96,7 +95,8 @@ CREATE TABLE device_observations (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, device_id, observed_at, path)
 );
-CREATE INDEX device_observations_created_at ON device_observations (created_at);
+-- Of each part of the table its oldest and newest: rows come in the order of this time, nearly, and it is only for what is old.
+CREATE INDEX device_observations_created_at ON device_observations USING brin (created_at) WITH (autosummarize = on);
 
 CREATE TABLE alerts (
     organization_id text COLLATE "C" NOT NULL,
