@@ -9,6 +9,7 @@ import (
 	"tandem/web/alert"
 	"tandem/web/asset"
 	"tandem/web/entry"
+	"tandem/web/history"
 	"tandem/web/overview"
 	"tandem/web/shell"
 )
@@ -46,6 +47,7 @@ func New(o Options) (http.Handler, error) {
 // pages registers each kind of page.
 var pages = []func(*shell.Site){
 	overview.Register,
+	history.Register,
 	alert.Register,
 }
 

@@ -23,6 +23,7 @@ type Series struct {
 	Values []*float64 `json:"values"`
 	Steps  bool       `json:"steps,omitempty"`
 	Points bool       `json:"points,omitempty"` // marks each value
+	Alone  bool       `json:"alone,omitempty"`  // marks without a line
 	Scale  string     `json:"scale,omitempty"`  // the name of an axis of its own, on the right
 }
 

@@ -31,6 +31,7 @@ type Call struct {
 	toasts []toast
 	events []string
 	wrote  bool
+	file   bool // what is written is a download
 }
 
 // Registry holds the use cases.

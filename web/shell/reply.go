@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -196,6 +197,9 @@ func (c *Call) fail(err error) {
 	if status >= http.StatusInternalServerError {
 		c.Site.Log.ErrorContext(c.R.Context(), "a page failed", "path", c.R.URL.Path, "code", code, "error", err)
 	}
+	if c.file {
+		panic(http.ErrAbortHandler) // so that half of a file is not taken for the whole
+	}
 	if c.wrote {
 		return // half of a page is there; the log has the rest
 	}
@@ -263,4 +267,12 @@ func titleOf(code tandem.Code) string {
 		return "Something failed here"
 	}
 	return "That did not work"
+}
+
+// File begins a download: what follows is written to Call.W.
+func (c *Call) File(name, kind string) {
+	c.wrote, c.file = true, true
+	h := c.W.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 }

@@ -33,7 +33,7 @@
       series: [{}, ...p.series.map((s) => ({
         label: s.label, scale: s.scale ?? "y", stroke: color(s.color), width: p.bars ? 0 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
-        paths: p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
+        paths: s.alone ? () => null : p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { show: Boolean(s.points), size: 5 },
         value: (_, v) => (v == null ? "–" : Math.round(v * 100) / 100 + (p.unit ?? "")),
       }))],
