@@ -1,6 +1,9 @@
 package tandem
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // PlanStatus is the state of a stored plan.
 type PlanStatus string
@@ -79,4 +82,31 @@ type Lease struct {
 	Now       time.Time // the database's clock when it was taken or renewed
 	// Died is the run of a holder whose lease ran out instead of being given back, "" otherwise.
 	Died string
+}
+
+// Removes reports whether an action takes something away, or, as making a remote device anew, replaces it (S18).
+func (a Action) Removes() bool { return a == ActDelete || a == ActUnlink || a == ActRecreate }
+
+// PlanFilter narrows a plan's changes; in their order.
+type PlanFilter struct {
+	Side     Side
+	Action   Action
+	Removals *bool  // only what removes, or only what does not
+	Field    Path   // a field with all that lies in it
+	Search   string // substring of the device's name, ignoring case
+	Page
+}
+
+// PlanGroup is how many of a plan's changes are alike.
+type PlanGroup struct {
+	Side   Side
+	Action Action
+	Field  Path // without what lies below a field; "" for the device itself
+	Count  int
+}
+
+// PlanView looks into large plans.
+type PlanView interface {
+	PlanChanges(ctx context.Context, org, plan string, filter PlanFilter) ([]Change, int, error) // rows, total matches
+	PlanGroups(ctx context.Context, org, plan string) ([]PlanGroup, error)                       // the most first
 }

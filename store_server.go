@@ -19,6 +19,7 @@ type ServerStore interface {
 	AnswerStore
 	RetentionStore
 	OverviewStore
+	PlanView
 }
 
 // PeopleStore keeps the people who sign in. A person belongs to no organization: these calls, like those about

@@ -190,6 +190,15 @@ var uses = map[string]use{
 		}
 		return err
 	}},
+	"PlanChanges": {registry.ReadPlans, true, func(w *world, a registry.Actor, org string, t things) error {
+		return third(w.PlanChanges(w.ctx, a, org, t.plan, tandem.PlanFilter{}))
+	}},
+	"PlanGroups": {registry.ReadPlans, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.PlanGroups(w.ctx, a, org, t.plan))
+	}},
+	"TryService": {registry.ManageServices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.TryService(w.ctx, a, org, t.service, "https://api.golioth.io", "p", nil))
+	}},
 	"Conflicts": {registry.ReadConflicts, false, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.Conflicts(w.ctx, a, org, tandem.ConflictFilter{}))
 	}},

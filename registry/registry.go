@@ -47,6 +47,7 @@ type ServerStore interface {
 	Channel(ctx context.Context, org, idOrName string) (tandem.Channel, error)
 	Notifications(ctx context.Context, org, channel string, page tandem.Page) ([]tandem.Notification, int, error)
 	tandem.OverviewStore
+	tandem.PlanView
 }
 
 // Engine is what the registry needs of the sync engine.

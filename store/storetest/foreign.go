@@ -242,6 +242,14 @@ var syncForeign = cases{
 	"PlanRowsOf": func(b *world, a filled) []outcome {
 		return one(b.st.PlanRowsOf(b.ctx, b.org, a.plan.ID, []string{a.device.ID}, []string{a.external}))
 	},
+	"PlanChanges": func(b *world, a filled) []outcome {
+		found, total, err := b.st.PlanChanges(b.ctx, b.org, a.plan.ID, tandem.PlanFilter{})
+		return append(got(found, nil), append(got(total, nil), refused(err)...)...)
+	},
+	"PlanGroups": func(b *world, a filled) []outcome {
+		found, err := b.st.PlanGroups(b.ctx, b.org, a.plan.ID)
+		return append(got(found, nil), refused(err)...)
+	},
 	"ClosePlan": func(b *world, a filled) []outcome {
 		return refused(b.st.ClosePlan(b.ctx, b.org, a.plan.ID, tandem.PlanDiscarded, b.now))
 	},

@@ -195,6 +195,11 @@ func readEverything(w *world, f queried) {
 	check(w.st.Plans(w.ctx, w.org, service))
 	check(w.st.PlanRows(w.ctx, w.org, f.plan.ID, 200, 100))
 	check(w.st.PlanRowsOf(w.ctx, w.org, f.plan.ID, []string{id}, []string{"ext-5"}))
+	for _, q := range []tandem.PlanFilter{{}, {Side: tandem.RemoteSide, Action: tandem.ActUpdate}, {Removals: new(bool)}, {Field: "metadata"}, {Search: "device-7"}} {
+		q.Page = page
+		listed(w.st.PlanChanges(w.ctx, w.org, f.plan.ID, q))
+	}
+	check(w.st.PlanGroups(w.ctx, w.org, f.plan.ID))
 	readPeople(w, f)
 	readServer(w, f)
 	readOverview(w, f)

@@ -214,6 +214,7 @@ var planTests = map[string]func(*world){
 		if ids := joined(of, func(c tandem.Change) string { return c.ExternalDeviceID }); ids != "x1207 x407 x5 x7 x807" && ids != "x407 x5 x7 x807" {
 			w.Errorf("rows of d7 and x5: %s", ids)
 		}
+		viewPlan(w, p)
 		second := p
 		second.ID, second.CreatedAt, second.Status, second.Rows, second.Checksum = w.id(), w.now.Add(time.Hour), tandem.PlanOpen, 0, ""
 		w.must(w.st.CreatePlan(w.ctx, w.org, second))
