@@ -166,6 +166,7 @@ func (a *API) register() {
 	a.plans()
 	a.conflicts()
 	a.deliveries()
+	a.overview()
 	a.alerts()
 	a.channels()
 	a.tokens()

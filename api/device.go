@@ -353,27 +353,6 @@ func (a *API) deviceViews() {
 			return with(all, err)
 		})
 
-	type historyInput struct {
-		DeviceByID
-		Listing
-		Field string `query:"field" maxLength:"300" doc:"Of this field."`
-		Side  string `query:"side" enum:"local,remote"`
-	}
-	type entryPage struct {
-		Entries    []tandem.Entry    `json:"entries"`
-		Pagination tandem.Pagination `json:"pagination"`
-	}
-	handle(a, route("devices-history", http.MethodGet, "/api/v1/devices/{id}/history", "devices", "List what runs did to a device, oldest first"),
-		func(ctx context.Context, in *historyInput) (*body[entryPage], error) {
-			c := callerOf(ctx)
-			d, err := a.options.Registry.Device(ctx, c.actor, c.org, in.ID)
-			if err != nil {
-				return nil, err
-			}
-			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{DeviceID: d.ID, Path: tandem.Path(in.Field), Side: tandem.Side(in.Side), Page: in.page()})
-			return with(entryPage{list(entries), in.pagination(total)}, err)
-		})
-
 	type observedInput struct {
 		DeviceByID
 		Listing

@@ -81,7 +81,10 @@ func (w *world) everyDeviceCall(c *caller) {
 	linked := c.get("/api/v1/devices?service=prod&sync_status=synced&limit=3").is(200)
 	first, second := linked.text("devices.0.id"), linked.text("devices.0.assignments.0.external_device_id")
 	c.get("/api/v1/devices/" + first + "/compare").is(200)
-	c.get("/api/v1/devices/" + first + "/history").is(200)
+	c.get("/api/v1/devices/" + first + "/history?field=name").is(200)
+	c.get("/api/v1/entries?newest=true&device=" + first).is(200)
+	c.get("/api/v1/entries").is(422)
+	c.get("/api/v1/devices/facets").is(200)
 	c.get("/api/v1/devices/" + first + "/observations").is(200)
 	c.post("/api/v1/devices/"+first+"/unlink", `{}`).is(200)
 	remote, err := w.engine.Connect(w.t.Context(), w.service)
@@ -114,6 +117,16 @@ func (w *world) everyDeviceCall(c *caller) {
 func (w *world) everyRunCall(c *caller) {
 	w.t.Helper()
 	c.get("/api/v1/runs?service=prod&status=completed").is(200)
+	c.get("/api/v1/runs?trigger=manual&created_by=nobody&device=x&since=2026-01-01T00:00:00Z&until=2046-01-01T00:00:00Z&search=away").is(200)
+	c.get("/api/v1/runs/" + w.lastRun + "/errors").is(200)
+	c.get("/api/v1/runs/" + w.lastRun + "/progress").is(200)
+	c.get("/api/v1/overview").is(200)
+	c.get("/api/v1/overview/open").is(200)
+	c.get("/api/v1/conflicts/groups?service=prod").is(200)
+	if rate := c.get("/api/v1/deliveries/rate?service=prod&step=5m").is(200); rate.value("buckets.11.counts") == nil {
+		w.t.Errorf("the rate is %s", rate.body)
+	}
+	c.get("/api/v1/deliveries/rate?step=30s").problem(422, tandem.Invalid)
 	c.get("/api/v1/runs/" + w.lastRun + "?wait=1s").is(200)
 	c.get("/api/v1/runs/" + w.lastRun + "/entries?side=local&action=create").is(200)
 	planned := c.post("/api/v1/services/"+w.service.ID+"/runs", `{"dry_run":true,"operation":"bidirectional","create_missing":"remote"}`).is(200)

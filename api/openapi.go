@@ -67,6 +67,7 @@ const description = `What Tandem does, for programs: every command and every pag
 // tags group the operations.
 var tags = []*huma.Tag{
 	{Name: "session", Description: "Signing in, out, and what guards one's own account."},
+	{Name: "overview", Description: "How everything is, at a glance."},
 	{Name: "organizations", Description: "The tenants that the caller belongs to."},
 	{Name: "services", Description: "Connections to projects on an IoT platform."},
 	{Name: "devices", Description: "The registry."},

@@ -103,9 +103,15 @@ func (a *API) runs() {
 		OrganizationParam
 		Listing
 		Selection
-		Service   string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-		Status    string `query:"status" enum:"queued,running,completed,partial,failed,blocked,canceled,interrupted" doc:"With this status."`
-		Operation string `query:"operation" enum:"import,export,bidirectional,webhook,revert" doc:"Of this kind."`
+		Service   string    `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+		Status    string    `query:"status" enum:"queued,running,completed,partial,failed,blocked,canceled,interrupted" doc:"With this status."`
+		Operation string    `query:"operation" enum:"import,export,bidirectional,webhook,revert" doc:"Of this kind."`
+		Trigger   string    `query:"trigger" enum:"manual,schedule,edit,webhook" doc:"Started by this."`
+		CreatedBy string    `query:"created_by" maxLength:"300" doc:"Started by this person or program, as created_by says it."`
+		Device    string    `query:"device" maxLength:"100" doc:"About this one device, by id."`
+		Since     time.Time `query:"since" doc:"Not created before."`
+		Until     time.Time `query:"until" doc:"Created before."`
+		Search    string    `query:"search" maxLength:"200" doc:"Part of the error."`
 	}
 	type runList struct {
 		Runs       []tandem.Run      `json:"runs"`
@@ -119,7 +125,8 @@ func (a *API) runs() {
 				return nil, err
 			}
 			runs, total, err := a.options.Registry.Runs(ctx, c.actor, c.org, tandem.RunFilter{ServiceID: service, Status: tandem.RunStatus(in.Status),
-				Operation: tandem.Operation(in.Operation), Page: in.page()})
+				Operation: tandem.Operation(in.Operation), Trigger: tandem.Trigger(in.Trigger), CreatedBy: in.CreatedBy, DeviceID: in.Device,
+				Since: in.Since, Until: in.Until, Search: in.Search, Page: in.page()})
 			return with(runList{list(runs), in.pagination(total)}, err)
 		})
 
@@ -155,6 +162,7 @@ func (a *API) runs() {
 		Action  string `query:"action" enum:"create,update,delete,link,unlink,recreate,conflict,settle,drift,rename,read"`
 		Outcome string `query:"outcome" enum:"done,failed,moved,held,pending"`
 		Search  string `query:"search" maxLength:"200" doc:"Part of the device's name or the error."`
+		Newest  bool   `query:"newest" doc:"Newest first."`
 	}
 	type entryList struct {
 		Entries    []tandem.Entry    `json:"entries"`
@@ -167,7 +175,7 @@ func (a *API) runs() {
 				return nil, err
 			}
 			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{RunID: in.ID, DeviceID: in.Device, Path: tandem.Path(in.Field),
-				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Page: in.page()})
+				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest, Page: in.page()})
 			return with(entryList{list(entries), in.pagination(total)}, err)
 		})
 

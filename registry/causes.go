@@ -35,6 +35,7 @@ type cause struct {
 	code    tandem.Code
 	action  tandem.Action
 	text    string // without what differs from device to device
+	hint    string
 }
 
 // group is an EntryGroup as it grows. It shows the first text as it is while no other one is in the group.
@@ -55,11 +56,17 @@ type causes struct {
 const shownDevices = 5
 
 func (c *causes) add(e *tandem.Entry) {
-	text := cmp.Or(e.Error, e.Note)
-	key := cause{e.Outcome, e.Code, e.Action, general(text, e)}
+	text, hint := e.Note, ""
+	if e.Error != "" {
+		for _, thing := range []string{e.DeviceName, e.ExternalDeviceID, e.DeviceID} {
+			e.Error = strings.TrimPrefix(e.Error, thing+": ")
+		}
+		text, hint, _ = strings.Cut(e.Error, "; ") // an error's text ends with what to do
+	}
+	key := cause{e.Outcome, e.Code, e.Action, general(text, e), cmp.Or(general(hint, e), causeHint(e.Outcome, e.Code))}
 	g := c.of[key]
 	if g == nil {
-		g = &group{EntryGroup: tandem.EntryGroup{Outcome: e.Outcome, Code: e.Code, Error: key.text, Action: e.Action, Hint: causeHint(e.Outcome, e.Code), Devices: []tandem.EntryDevice{}},
+		g = &group{EntryGroup: tandem.EntryGroup{Outcome: e.Outcome, Code: e.Code, Error: key.text, Action: e.Action, Hint: key.hint, Devices: []tandem.EntryDevice{}},
 			first: text, seen: map[tandem.EntryDevice]bool{}}
 		c.of[key], c.order = g, append(c.order, g)
 	}

@@ -153,16 +153,6 @@ func (c *Client) Observations(ctx context.Context, org, ref string, filter tande
 	return r.Observations, r.Pagination.Total, err
 }
 
-// History lists what runs did to a device, oldest first.
-func (c *Client) History(ctx context.Context, org, ref string, page tandem.Page) ([]tandem.Entry, int, error) {
-	var r struct {
-		Entries    []tandem.Entry
-		Pagination tandem.Pagination
-	}
-	err := c.do(ctx, call{method: http.MethodGet, path: path("devices", ref, "history"), org: org, query: paging(values(), page)}, &r)
-	return r.Entries, r.Pagination.Total, err
-}
-
 // ImportDevices sends a file of devices. The server shows at most the first 1000 changes to each; each may be nil.
 func (c *Client) ImportDevices(ctx context.Context, org string, file io.Reader, options registry.ImportOptions, each func(registry.ImportChange)) (registry.ImportReport, error) {
 	var r struct {

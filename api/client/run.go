@@ -157,7 +157,8 @@ func (c *Client) Runs(ctx context.Context, org string, filter tandem.RunFilter) 
 		Runs       []tandem.Run
 		Pagination tandem.Pagination
 	}
-	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "operation", string(filter.Operation)), filter.Page)
+	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "operation", string(filter.Operation), "trigger", string(filter.Trigger),
+		"created_by", filter.CreatedBy, "device", filter.DeviceID, "since", instant(filter.Since), "until", instant(filter.Until), "search", filter.Search), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("runs"), org: org, query: query}, &r)
 	return r.Runs, r.Pagination.Total, err
 }
@@ -171,16 +172,17 @@ func (c *Client) Run(ctx context.Context, org, id string) (tandem.Run, error) {
 
 // Entries lists what a run did, or with a device alone what runs did to it, oldest first.
 func (c *Client) Entries(ctx context.Context, org string, filter tandem.EntryFilter) ([]tandem.Entry, int, error) {
-	if filter.RunID == "" {
-		return c.History(ctx, org, filter.DeviceID, filter.Page)
-	}
 	var r struct {
 		Entries    []tandem.Entry
 		Pagination tandem.Pagination
 	}
 	query := paging(values("device", filter.DeviceID, "field", string(filter.Path), "side", string(filter.Side), "action", string(filter.Action), "outcome", string(filter.Outcome),
-		"search", filter.Search), filter.Page)
-	err := c.do(ctx, call{method: http.MethodGet, path: path("runs", filter.RunID, "entries"), org: org, query: query}, &r)
+		"search", filter.Search, "service", filter.ServiceID, "newest", truth(filter.Newest)), filter.Page)
+	at := path("entries")
+	if filter.RunID != "" {
+		at = path("runs", filter.RunID, "entries")
+	}
+	err := c.do(ctx, call{method: http.MethodGet, path: at, org: org, query: query}, &r)
 	return r.Entries, r.Pagination.Total, err
 }
 

@@ -52,6 +52,7 @@ type ConflictsListCmd struct {
 	Status string `enum:",pending,resolving,resolved,ignored,auto_resolved,converged,superseded" default:"" help:"With this status; open ones when left out."`
 	All    bool   `help:"Closed ones too."`
 	Search string `help:"Part of the device's name."`
+	Groups bool   `help:"Count them by service, field and type instead."`
 }
 
 // Run lists them.
@@ -72,6 +73,9 @@ func (c *ConflictsListCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 			filter.DeviceIDs = []string{d.ID}
+		}
+		if c.Groups {
+			return s.showConflictGroups(ctx, org, filter)
 		}
 		all, total, err := s.Conflicts(ctx, org.ID, filter)
 		if err != nil {

@@ -21,6 +21,7 @@ type DeliveriesCmd struct {
 	List   DeliveriesListCmd   `cmd:"" help:"List received webhooks, newest first."`
 	Show   DeliveriesShowCmd   `cmd:"" help:"Show one: what came, and what became of it."`
 	Replay DeliveriesReplayCmd `cmd:"" help:"Have some processed again."`
+	Rate   DeliveriesRateCmd   `cmd:"" help:"Count them over time."`
 }
 
 // DeliveriesListCmd is `tandem deliveries list`.

@@ -13,15 +13,16 @@ import (
 
 // DeviceCmd is `tandem device`.
 type DeviceCmd struct {
-	Create DeviceCreateCmd `cmd:"" help:"Add a device to the registry."`
-	List   DeviceListCmd   `cmd:"" help:"List devices."`
-	Show   DeviceShowCmd   `cmd:"" help:"Show one: local, base and remote side by side, conflicts and history."`
-	Update DeviceUpdateCmd `cmd:"" help:"Change a device."`
-	Delete DeviceDeleteCmd `cmd:"" help:"Delete a device here; the next sync decides about the remote one."`
-	Link   DeviceLinkCmd   `cmd:"" help:"Link a device to one on a service."`
-	Unlink DeviceUnlinkCmd `cmd:"" help:"Stop syncing a device with a service."`
-	Import DeviceImportCmd `cmd:"" help:"Add, update and link devices from a CSV or JSON file."`
-	Export DeviceExportCmd `cmd:"" help:"Write devices to a CSV or JSON file."`
+	Create  DeviceCreateCmd  `cmd:"" help:"Add a device to the registry."`
+	List    DeviceListCmd    `cmd:"" help:"List devices."`
+	Show    DeviceShowCmd    `cmd:"" help:"Show one: local, base and remote side by side, conflicts and history."`
+	History DeviceHistoryCmd `cmd:"" help:"List what changed a device: runs, webhooks and people, newest first."`
+	Update  DeviceUpdateCmd  `cmd:"" help:"Change a device."`
+	Delete  DeviceDeleteCmd  `cmd:"" help:"Delete a device here; the next sync decides about the remote one."`
+	Link    DeviceLinkCmd    `cmd:"" help:"Link a device to one on a service."`
+	Unlink  DeviceUnlinkCmd  `cmd:"" help:"Stop syncing a device with a service."`
+	Import  DeviceImportCmd  `cmd:"" help:"Add, update and link devices from a CSV or JSON file."`
+	Export  DeviceExportCmd  `cmd:"" help:"Write devices to a CSV or JSON file."`
 }
 
 // DeviceFields are a device's fields as flags; what is not given stays as it is.

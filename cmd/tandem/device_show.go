@@ -59,27 +59,11 @@ func (c *DeviceShowCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-// recentEntries reads the newest entries of a device; the store gives the oldest first.
+// recentEntries reads the newest entries of a device, the oldest of them first.
 func recentEntries(ctx context.Context, s *desk, org, device string) ([]tandem.Entry, error) {
-	filter := tandem.EntryFilter{DeviceID: device, Page: tandem.Page{Number: 1, Limit: history}}
-	entries, total, err := s.Entries(ctx, org, filter)
-	if err != nil || total <= history {
-		return entries, err
-	}
-	filter.Number = (total + history - 1) / history
-	last, _, err := s.Entries(ctx, org, filter)
-	if err != nil {
-		return nil, err
-	}
-	if missing := history - len(last); missing > 0 {
-		filter.Number--
-		before, _, err := s.Entries(ctx, org, filter)
-		if err != nil {
-			return nil, err
-		}
-		last = append(before[max(0, len(before)-missing):], last...)
-	}
-	return last, nil
+	entries, _, err := s.Entries(ctx, org, tandem.EntryFilter{DeviceID: device, Newest: true, Page: tandem.Page{Number: 1, Limit: history}})
+	slices.Reverse(entries)
+	return entries, err
 }
 
 // comparisonJSON is one service's part of the JSON.

@@ -39,16 +39,17 @@ type Main struct {
 type CLI struct {
 	Globals
 
+	Overview   OverviewCmd   `cmd:"" help:"How the fleet and its syncs are, at a glance."`
 	Org        OrgCmd        `cmd:"" help:"Organizations: create, list, show, update, delete."`
 	User       UserCmd       `cmd:"" help:"People: create, list, show, update, delete, invite, reset-password."`
 	Token      TokenCmd      `cmd:"" help:"What programs sign in with: create, list, show, delete."`
 	Service    ServiceCmd    `cmd:"" help:"Connections to Golioth projects: add, list, show, update, test, connect, pause, resume, delete."`
-	Device     DeviceCmd     `cmd:"" help:"Devices: create, list, show, update, delete, link, unlink, import, export."`
+	Device     DeviceCmd     `cmd:"" help:"Devices: create, list, show, update, delete, link, unlink, import, export, history."`
 	Remote     RemoteCmd     `cmd:"" help:"What is on a service and not here: list, import, ignore."`
 	Sync       SyncCmd       `cmd:"" help:"Synchronize a service, or show what that would do."`
 	Runs       RunsCmd       `cmd:"" help:"What syncs did: list, show, approve, discard, cancel, revert."`
 	Conflicts  ConflictsCmd  `cmd:"" help:"What both sides changed: list, show, resolve."`
-	Deliveries DeliveriesCmd `cmd:"" help:"Received webhooks: list, show, replay."`
+	Deliveries DeliveriesCmd `cmd:"" help:"Received webhooks: list, show, replay, rate."`
 	Alerts     AlertsCmd     `cmd:"" help:"What somebody should look at: list, show, acknowledge, resolve."`
 	Channels   ChannelsCmd   `cmd:"" help:"Where alerts are sent: create, list, show, update, test, delete."`
 	Audit      AuditCmd      `cmd:"" help:"Who did what: verify, export."`

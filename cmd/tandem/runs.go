@@ -28,9 +28,15 @@ type RunsCmd struct {
 type RunsListCmd struct {
 	In
 	Paging
-	Service   string `help:"Of this service."`
-	Status    string `enum:",queued,running,completed,partial,failed,blocked,canceled,interrupted" default:"" help:"With this status."`
-	Operation string `enum:",import,export,bidirectional,webhook,revert" default:"" help:"Of this kind."`
+	Service   string    `help:"Of this service."`
+	Status    string    `enum:",queued,running,completed,partial,failed,blocked,canceled,interrupted" default:"" help:"With this status."`
+	Operation string    `enum:",import,export,bidirectional,webhook,revert" default:"" help:"Of this kind."`
+	Trigger   string    `enum:",manual,schedule,edit,webhook" default:"" help:"Started by this: manual, schedule, edit or webhook."`
+	CreatedBy string    `placeholder:"WHO" help:"Started by this person or program."`
+	Device    string    `help:"About this one device."`
+	Since     time.Time `placeholder:"TIME" help:"Not created before, such as 2026-01-31T12:00:00Z."`
+	Until     time.Time `placeholder:"TIME" help:"Created before."`
+	Search    string    `help:"Part of the error."`
 }
 
 // Run lists them.
@@ -40,7 +46,15 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
-		filter := tandem.RunFilter{Status: tandem.RunStatus(c.Status), Operation: tandem.Operation(c.Operation), Page: page}
+		filter := tandem.RunFilter{Status: tandem.RunStatus(c.Status), Operation: tandem.Operation(c.Operation), Trigger: tandem.Trigger(c.Trigger), CreatedBy: c.CreatedBy,
+			Since: c.Since, Until: c.Until, Search: c.Search, Page: page}
+		if c.Device != "" {
+			d, err := s.Device(ctx, org.ID, c.Device)
+			if err != nil {
+				return err
+			}
+			filter.DeviceID = d.ID
+		}
 		if c.Service != "" {
 			v, err := s.service(ctx, org, c.Service, "--service")
 			if err != nil {
@@ -99,7 +113,8 @@ type listedRun struct {
 // RunsShowCmd is `tandem runs show`.
 type RunsShowCmd struct {
 	In
-	ID string `arg:"" help:"The run's id; last is the newest one."`
+	ID     string `arg:"" help:"The run's id; last is the newest one."`
+	Errors bool   `help:"Only what it did not get done, by cause."`
 }
 
 // Run shows it.
@@ -108,6 +123,9 @@ func (c *RunsShowCmd) Run(ctx context.Context, a *app) error {
 		run, err := s.findRun(ctx, org, c.ID)
 		if err != nil {
 			return err
+		}
+		if c.Errors {
+			return s.showEntryGroups(ctx, org, &run)
 		}
 		if a.out.json {
 			reply, err := s.runJSON(ctx, org, &run)

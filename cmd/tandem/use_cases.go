@@ -23,6 +23,7 @@ type useCases interface {
 	peopleCases
 	alertCases
 	auditCases
+	overviewCases
 }
 
 type organizationCases interface {
