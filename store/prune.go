@@ -25,7 +25,7 @@ type prune struct {
 func (s *Store) Prune(ctx context.Context, keep tandem.Retention, now time.Time, limit int) (removed map[string]int, err error) {
 	const op = "remove what is old"
 	p := prune{Store: s, keep: keep, now: now, limit: limit, removed: map[string]int{}}
-	for _, step := range []func(context.Context, bun.Conn) error{p.observations, p.events, p.expired} {
+	for _, step := range []func(context.Context, bun.Conn) error{p.counts, p.observations, p.events, p.expired} {
 		if err := s.write(ctx, op, everyOrganization, func(tx bun.Conn) error { return step(ctx, tx) }); err != nil {
 			return p.removed, err
 		}
@@ -93,6 +93,17 @@ func (p *prune) deliveries(ctx context.Context, tx bun.Conn, org string) error {
 			b.text(k.org)
 			b.bytes([]byte(k.key))
 		})
+	return err
+}
+
+// counts removes how many deliveries there were in minutes of which none is kept.
+func (p *prune) counts(ctx context.Context, tx bun.Conn) error {
+	if _, ok := p.before(p.keep.Deliveries); !ok {
+		return nil
+	}
+	_, err := p.delete(ctx, tx, "delivery counts", `DELETE FROM delivery_counts WHERE (organization_id, minute, service_id, status) IN
+		(SELECT organization_id, minute, service_id, status FROM delivery_counts WHERE minute < ? ORDER BY minute LIMIT ?)`,
+		minuteOf(p.now.Add(-p.keep.Deliveries)), p.limit)
 	return err
 }
 
