@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"strconv"
+	"time"
+
+	"tandem"
+	"tandem/registry"
+	"tandem/web/part"
+	"tandem/web/shell"
+)
+
+// How much the pages show.
+const (
+	rows    = 50
+	rateFor = 3 * time.Hour
+	// replayed bounds how many dead letters one click replays.
+	replayed = 1000
+)
+
+// Register adds the pages.
+func Register(s *shell.Site) {
+	s.Handle("GET /deliveries", list)
+	s.Handle("GET /deliveries/{id}", show)
+	s.Handle("POST /deliveries/replay", replayMany)
+	s.Handle("POST /deliveries/{id}/replay", replayOne)
+}
+
+// listing is the list as it is shown.
+type listing struct {
+	c          *shell.Call
+	l          part.Listing
+	deliveries []tandem.Delivery
+	services   []tandem.Service
+	rate       []tandem.DeliveryBucket
+	dead       int
+}
+
+func list(c *shell.Call) error {
+	ctx := c.R.Context()
+	v := listing{c: c, l: part.NewListing(c.Path("deliveries"), c.R.URL.Query(), rows)}
+	filter := tandem.DeliveryFilter{ServiceID: c.Query("service"), Status: tandem.DeliveryStatus(c.Query("status")), Type: c.Query("type"),
+		ExternalDeviceID: c.Query("device"), Page: tandem.Page{Number: v.l.Page, Limit: rows}}
+	var err error
+	if v.deliveries, v.l.Total, err = c.Registry().Deliveries(ctx, c.Actor, c.Org.ID, filter); err != nil {
+		return err
+	}
+	if v.l.Total > tandem.CountedTo {
+		v.l.Total, v.l.AtMost = tandem.CountedTo, true
+	}
+	open, err := c.Registry().OpenCounts(ctx, c.Actor, c.Org.ID)
+	if err != nil {
+		return err
+	}
+	v.dead = open.DeadDeliveries
+	if c.May(registry.ReadServices) {
+		if v.services, err = c.Registry().Services(ctx, c.Actor, c.Org.ID); err != nil {
+			return err
+		}
+	}
+	until := c.Now().Truncate(time.Minute).Add(time.Minute)
+	if v.rate, err = c.Registry().DeliveryRate(ctx, c.Actor, c.Org.ID, filter.ServiceID, until.Add(-rateFor), until, time.Minute); err != nil {
+		return err
+	}
+	if c.Query("part") == "list" {
+		return c.Part(table(v))
+	}
+	return c.Page(shell.Frame{Title: "Deliveries", Section: shell.Deliveries, Scripts: []string{"uplot.js", "plot.js"}, Styles: []string{"uplot.css"}}, listPage(v))
+}
+
+// one is a delivery as it is shown.
+type one struct {
+	c       *shell.Call
+	d       tandem.Delivery
+	service tandem.Service
+}
+
+func show(c *shell.Call) error {
+	ctx := c.R.Context()
+	v := one{c: c}
+	var err error
+	if v.d, err = c.Registry().Delivery(ctx, c.Actor, c.Org.ID, c.Value("id")); err != nil {
+		return err
+	}
+	if c.May(registry.ReadServices) && v.d.ServiceID != "" {
+		if v.service, err = c.Registry().Service(ctx, c.Actor, c.Org.ID, v.d.ServiceID); err != nil && !tandem.Is(err, tandem.NotFound) {
+			return err
+		}
+	}
+	if c.Query("part") == "delivery" {
+		return c.Part(card(v))
+	}
+	return c.Page(shell.Frame{Title: "Delivery", Section: shell.Deliveries}, showPage(v))
+}
+
+func replayOne(c *shell.Call) error {
+	n, err := c.Registry().ReplayDeliveries(c.R.Context(), c.Actor, c.Org.ID, []string{c.Value("id")})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return tandem.Errorf(tandem.Stale, "replay delivery", c.Value("id"), "this delivery is not replayed: one that was refused never was authentic, and one that is under way comes through by itself")
+	}
+	return c.Done("It is processed again, right now.", c.Path("deliveries", c.Value("id")), "deliveries")
+}
+
+// replayMany replays what was selected, or all that are dead.
+func replayMany(c *shell.Call) error {
+	ids := c.Texts("id")
+	if c.Form("all") == "dead" {
+		dead, _, err := c.Registry().Deliveries(c.R.Context(), c.Actor, c.Org.ID, tandem.DeliveryFilter{Status: tandem.DeliveryDead, Page: tandem.Page{Limit: replayed}})
+		if err != nil {
+			return err
+		}
+		ids = nil
+		for i := range dead {
+			ids = append(ids, dead[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return tandem.Errorf(tandem.Invalid, "replay deliveries", "", "nothing is selected").WithHint("select some first")
+	}
+	n, err := c.Registry().ReplayDeliveries(c.R.Context(), c.Actor, c.Org.ID, ids)
+	if err != nil {
+		return err
+	}
+	text := part.Count(n, "delivery is", "deliveries are") + " processed again."
+	if n < len(ids) {
+		text += " " + strconv.Itoa(len(ids)-n) + " were left: refused ones are never replayed."
+	}
+	return c.Done(text, c.Path("deliveries"), "deliveries")
+}
