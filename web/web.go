@@ -8,6 +8,8 @@ import (
 	"tandem/registry"
 	"tandem/web/alert"
 	"tandem/web/asset"
+	"tandem/web/conflict"
+	"tandem/web/delivery"
 	"tandem/web/entry"
 	"tandem/web/history"
 	"tandem/web/overview"
@@ -48,7 +50,9 @@ func New(o Options) (http.Handler, error) {
 var pages = []func(*shell.Site){
 	overview.Register,
 	history.Register,
+	delivery.Register,
 	alert.Register,
+	conflict.Register,
 }
 
 // Assets gives the handler of what the pages load, for asset.Prefix.
