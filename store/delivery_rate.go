@@ -54,6 +54,9 @@ func (s *Store) received(deliveries []tandem.Delivery, stored []int) {
 
 // cameTo counts what became of deliveries.
 func (s *Store) cameTo(org string, outcomes []tandem.DeliveryOutcome) {
+	if len(outcomes) == 0 {
+		return
+	}
 	counts := map[rateKey]int{}
 	for i := range outcomes {
 		o := &outcomes[i]
