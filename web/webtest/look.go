@@ -1,0 +1,112 @@
+package webtest
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed vendor/axe.js
+var axe string
+
+// EnvScreenshots names the environment variable with the folder that Shot writes to.
+const EnvScreenshots = "TANDEM_SCREENSHOTS"
+
+// finding is one of axe's.
+type finding struct {
+	ID, Impact, Help, HelpURL string
+	Nodes                     []struct {
+		HTML           string
+		FailureSummary string
+		Target         []any
+	}
+}
+
+// Axe fails the test for each serious accessibility problem of what the page shows now.
+func (p *Page) Axe() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*Patience)
+	defer cancel()
+	// Through DevTools: the page's own policy lets no such script in.
+	if err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := chromedp.Evaluate[bool]("typeof axe === 'object' || ("+"(() => { "+axe+"\n; })(), true)")(ctx, t)
+		return err
+	})); err != nil {
+		p.fatal("load axe: %v", err)
+	}
+	var found struct{ Violations []finding }
+	if err := p.evaluate(`axe.run(document, { resultTypes: ["violations"] }).then((r) => ({ violations: r.violations }))`, &found); err != nil {
+		p.fatal("run axe: %v", err)
+	}
+	for _, f := range found.Violations {
+		if f.Impact != "serious" && f.Impact != "critical" {
+			continue
+		}
+		var nodes []string
+		for i, n := range f.Nodes {
+			if i == 5 {
+				nodes = append(nodes, fmt.Sprintf("and %d more", len(f.Nodes)-i))
+				break
+			}
+			nodes = append(nodes, fmt.Sprintf("%v %.200s\n      %s", n.Target, n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", "\n      ")))
+		}
+		p.t.Errorf("accessibility at %s (%s): %s, %s: %s (%s)\n    %s", p.Path(), p.options.name(), f.Impact, f.ID, f.Help, f.HelpURL, strings.Join(nodes, "\n    "))
+	}
+}
+
+// Fits fails the test where the page is wider than its window.
+func (p *Page) Fits() {
+	p.t.Helper()
+	var wide *string
+	if err := p.ask(&wide, "wide", p.options.Width); err != nil {
+		p.fatal("measure the width: %v", err)
+	}
+	if wide != nil {
+		p.t.Errorf("%s (%s) is %s", p.Path(), p.options.name(), *wide)
+	}
+}
+
+// Named fails the test for each control that has no name for somebody who does not see it.
+func (p *Page) Named() {
+	p.t.Helper()
+	var mute []string
+	if err := p.ask(&mute, "mute"); err != nil {
+		p.fatal("look for names: %v", err)
+	}
+	for _, one := range mute {
+		p.t.Errorf("%s (%s): a control without a name: %s", p.Path(), p.options.name(), one)
+	}
+}
+
+// Size gives the bytes that came over the network since the page was opened, as they came: compressed.
+func (p *Page) Size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int(p.bytes)
+}
+
+// Shot writes a picture of the whole page into the folder that TANDEM_SCREENSHOTS names; without one it does nothing.
+func (p *Page) Shot(name string) {
+	p.t.Helper()
+	folder := os.Getenv(EnvScreenshots)
+	if folder == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 2*Patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.MkdirAll(folder, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, name+"-"+p.options.name()+".png"), png, 0o644)
+	}
+	if err != nil {
+		p.t.Errorf("take a picture: %v", err)
+	}
+}
