@@ -113,7 +113,7 @@ func listPage(v listing) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "\"></div><div class=\"col-12 col-md\"><label class=\"form-label mb-1\" for=\"search\">What went wrong</label> <input class=\"form-control\" type=\"search\" id=\"search\" name=\"search\" value=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "\"></div><div class=\"col-12 col-xl-3\"><label class=\"form-label mb-1\" for=\"search\">What went wrong</label> <input class=\"form-control\" type=\"search\" id=\"search\" name=\"search\" value=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1953,7 +1953,7 @@ func entries(v one) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if len(e.Before)+len(e.After) > 0 {
-					templ_7745c5c3_Err = part.Change(e.Before, e.After).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = part.Whole(e.Before, e.After).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -329,7 +329,7 @@ func undoPage(u undoing) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = part.Change(ch.Before, ch.After).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = part.Whole(ch.Before, ch.After).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
