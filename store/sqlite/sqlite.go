@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"github.com/pressly/goose/v3"
@@ -62,7 +63,8 @@ func Open(ctx context.Context, path string, options ...store.Options) (*store.St
 	if err := writer.PingContext(ctx); err != nil {
 		return nil, errors.Join((&dialect{path: path}).Error(op, err), writer.Close(), reader.Close())
 	}
-	return store.Open(ctx, bun.NewDB(writer, sqlitedialect.New()), bun.NewDB(reader, sqlitedialect.New()), &dialect{path: path}, how)
+	d := &dialect{path: path, carrier: carry(path, writer)}
+	return store.Open(ctx, bun.NewDB(writer, sqlitedialect.New()), bun.NewDB(reader, sqlitedialect.New()), d, how)
 }
 
 // OpenForMigration opens the file whatever its schema's version is, making it when it is not there.
@@ -72,17 +74,20 @@ func OpenForMigration(ctx context.Context, path string) (*store.Store, error) {
 
 // source gives the driver's name for a connection.
 func source(path string, reading bool) string {
-	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"page_size(8192)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16000)", "temp_store(2)"}}
+	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"page_size(8192)", "busy_timeout(10000)", "foreign_keys(1)", "temp_store(2)"}}
 	if reading {
-		query["_pragma"] = append(query["_pragma"], "query_only(1)", "mmap_size(268435456)")
+		query["_pragma"] = append(query["_pragma"], "query_only(1)", "cache_size(-16000)", "mmap_size(268435456)")
 	} else {
-		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)")
+		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-64000)", "journal_size_limit(67108864)", "wal_autocheckpoint("+strconv.Itoa(longestLog)+")")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 
 // dialect is what differs from PostgreSQL.
-type dialect struct{ path string }
+type dialect struct {
+	path    string
+	carrier *carrier
+}
 
 // Begin needs no organization: every query names it, and there is no second wall.
 func (*dialect) Begin(_ string, mode store.Mode) string {
@@ -165,8 +170,8 @@ func (*dialect) Migrations() (goose.Dialect, fs.FS, []goose.ProviderOption, erro
 	return goose.DialectSQLite3, scripts, nil, err
 }
 
-// Release has nothing to free.
-func (*dialect) Release() error { return nil }
+// Release ends what goes on beside the connections.
+func (d *dialect) Release() error { return d.carrier.close() }
 
 // code gives SQLite's result code with and without its extension; ok is false for another error.
 func code(err error) (primary, extended int, ok bool) {
