@@ -14,6 +14,7 @@ import (
 	"tandem/web/history"
 	"tandem/web/overview"
 	"tandem/web/shell"
+	"tandem/web/sync"
 )
 
 // Options say what the pages work with.
@@ -52,6 +53,7 @@ var pages = []func(*shell.Site){
 	history.Register,
 	delivery.Register,
 	alert.Register,
+	sync.Register,
 	conflict.Register,
 }
 
