@@ -68,7 +68,7 @@ func (c *Client) Sync(ctx context.Context, org string, req tandem.RunRequest, re
 func (c *Client) Await(ctx context.Context, org string, run tandem.Run, report tandem.Report) (tandem.Run, error) {
 	for !run.Status.Ended() {
 		if report != nil {
-			report(tandem.Progress{RunID: run.ID, Phase: string(run.Status), Done: run.Summary.Processed, Summary: run.Summary})
+			report(c.standing(ctx, org, &run))
 		}
 		var r runReply
 		err := c.do(ctx, call{method: http.MethodGet, path: path("runs", run.ID), org: org, query: values("wait", "2s")}, &r)
@@ -78,6 +78,15 @@ func (c *Client) Await(ctx context.Context, org string, run tandem.Run, report t
 		run = r.run()
 	}
 	return run, nil
+}
+
+// standing gives where a run stands, or what the run itself tells of that.
+func (c *Client) standing(ctx context.Context, org string, run *tandem.Run) tandem.Progress {
+	p, err := c.RunProgress(ctx, org, run.ID)
+	if err != nil || p.Phase == "" {
+		return tandem.Progress{RunID: run.ID, Phase: string(run.Status), Done: run.Summary.Processed, Summary: run.Summary}
+	}
+	return p
 }
 
 // Preview plans a run without a write and hands each change to each; with save the plan is kept.
