@@ -10,6 +10,7 @@ import (
 	"tandem/web/asset"
 	"tandem/web/conflict"
 	"tandem/web/delivery"
+	"tandem/web/device"
 	"tandem/web/entry"
 	"tandem/web/history"
 	"tandem/web/overview"
@@ -50,6 +51,7 @@ func New(o Options) (http.Handler, error) {
 // pages registers each kind of page.
 var pages = []func(*shell.Site){
 	overview.Register,
+	device.Register,
 	history.Register,
 	delivery.Register,
 	alert.Register,

@@ -39,7 +39,7 @@ func (l Listing) With(key string, value any) string {
 	for k, v := range l.Query {
 		q[k] = v
 	}
-	if key != "page" {
+	if key != "page" && key != "part" {
 		q.Del("page")
 	}
 	if text := fmt.Sprint(value); text == "" {

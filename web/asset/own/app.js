@@ -116,16 +116,21 @@ document.body.addEventListener("htmx:after:settle", () => {
 document.addEventListener("close", (event) => {
   if (event.target.matches?.("dialog[data-show]")) event.target.remove();
 }, true);
+// An action that is done says so with this event, and its dialog has served.
+document.body.addEventListener("close-dialogs", () => {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+});
 
 // Selecting rows: a container with data-select, one checkbox with data-select-all, the others named "id".
 // What needs a selection has data-needs-selection; [data-selected] shows how many.
 function boxes(container) { return [...container.querySelectorAll('input[type=checkbox][name="id"]')]; }
 function counted(container) {
   const all = boxes(container), on = all.filter((b) => b.checked).length;
-  const every = container.querySelector('[name="all"]')?.value === "on";
-  for (const b of container.querySelectorAll("[data-needs-selection]")) b.disabled = on === 0;
+  const whole = container.querySelector('[name="all"]');
+  const every = whole?.value === "on" && (whole.type !== "checkbox" || whole.checked);
+  for (const b of container.querySelectorAll("[data-needs-selection]")) b.disabled = on === 0 && !every;
   for (const s of container.querySelectorAll("[data-selected]")) s.textContent = every ? s.dataset.every ?? on : on;
-  for (const s of container.querySelectorAll("[data-shown-with-selection]")) s.hidden = on === 0;
+  for (const s of container.querySelectorAll("[data-shown-with-selection]")) s.hidden = on === 0 && !every;
   const head = container.querySelector("[data-select-all]");
   if (head) { head.checked = on > 0 && on === all.length; head.indeterminate = on > 0 && on < all.length; }
 }

@@ -1,0 +1,139 @@
+package device
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"tandem"
+	"tandem/registry"
+	"tandem/web/part"
+)
+
+// The bounds of linking by hand.
+const (
+	mostPairs  = 100    // devices in one form
+	mostRemote = 10_000 // remote devices looked through for proposals
+)
+
+// pair is a device with the remote one that it may be.
+type pair struct {
+	Device   tandem.Device
+	External string // proposed, or as entered
+	Linked   string // it is linked already, to this one
+	Why      string
+}
+
+// linkMany proposes a remote device for each that is selected, and links them.
+func (m many) linkMany() error {
+	if m.Sel.Count > mostPairs {
+		return tandem.Errorf(tandem.Invalid, "link devices", "", "%s are selected; at most %d can be linked at once by hand", m.Sel.text(), mostPairs).
+			WithHint("a sync links whatever has the same hardware ID or name, and so does a file with the column external_device_id")
+	}
+	if len(m.services) == 1 && m.service().ID == "" {
+		m.c.R.PostForm.Set("service", m.services[0].ID)
+	}
+	if m.service().ID == "" {
+		return m.reply(linkForm(m))
+	}
+	ctx := m.c.R.Context()
+	var found []tandem.DeviceRow
+	if err := m.Sel.each(ctx, m.c, mostPairs, func(some []tandem.DeviceRow) error { found = append(found, some...); return nil }); err != nil {
+		return err
+	}
+	if m.c.Form("step") == stepApply {
+		m.linkPairs(ctx, found)
+		if m.Result.Looked > 0 {
+			return m.finish()
+		}
+		m.Wrong = "No remote ID was given: there is nothing to link."
+	}
+	var err error
+	if m.Pairs, err = m.proposeOn(ctx, m.service().ID, found); err != nil {
+		return err
+	}
+	return m.reply(linkForm(m))
+}
+
+// linkPairs links what was entered.
+func (m *many) linkPairs(ctx context.Context, found []tandem.DeviceRow) {
+	for i := range found {
+		external := m.c.Form("to." + found[i].ID)
+		if external == "" {
+			continue
+		}
+		one := registry.DeviceResult{Ref: found[i].ID, Device: found[i].Device}
+		if _, _, err := m.c.Registry().Link(ctx, m.c.Actor, m.c.Org.ID, m.service().ID, found[i].ID, external); err != nil {
+			one.Error, one.Refusal = err, err.Error()
+		}
+		m.Result.add(one, true)
+	}
+}
+
+// proposeOn finds, among what is not linked on the service, the one remote device that has a device's hardware id, or
+// else its name. Of several none is proposed.
+func (m many) proposeOn(ctx context.Context, service string, found []tandem.DeviceRow) ([]pair, error) {
+	byHardware, byName := map[string][]string{}, map[string][]string{}
+	for number := 1; number*batch <= mostRemote; number++ {
+		remote, _, err := m.c.Registry().NotLinked(ctx, m.c.Actor, m.c.Org.ID, service, tandem.NotLinkedFilter{Ignored: true, Page: tandem.Page{Number: number, Limit: batch}})
+		if err != nil {
+			return nil, err
+		}
+		for i := range remote {
+			byName[strings.ToLower(remote[i].Name)] = append(byName[strings.ToLower(remote[i].Name)], remote[i].ExternalDeviceID)
+			for _, id := range remote[i].Device.HardwareIDs {
+				byHardware[strings.ToLower(id)] = append(byHardware[strings.ToLower(id)], remote[i].ExternalDeviceID)
+			}
+		}
+		if len(remote) < batch {
+			break
+		}
+	}
+	pairs := make([]pair, len(found))
+	for i := range found {
+		pairs[i] = m.proposal(&found[i], service, byHardware, byName)
+	}
+	return pairs, nil
+}
+
+func (m many) proposal(d *tandem.DeviceRow, service string, byHardware, byName map[string][]string) pair {
+	p := pair{Device: d.Device, External: m.c.Form("to." + d.ID)}
+	for _, a := range d.Assignments {
+		if a.ServiceID == service && a.Status != tandem.SyncUnlinked {
+			p.Linked, p.Why = a.ExternalDeviceID, "linked already"
+			return p
+		}
+	}
+	var same []string
+	for _, id := range d.HardwareIDs {
+		same = append(same, byHardware[strings.ToLower(id)]...)
+	}
+	why := "same hardware ID"
+	if len(same) == 0 {
+		same, why = byName[strings.ToLower(d.Name)], "same name"
+	}
+	same = slices.Compact(slices.Sorted(slices.Values(same)))
+	switch {
+	case len(same) == 1:
+		if p.External == "" {
+			p.External = same[0]
+		}
+		p.Why = why
+	case len(same) > 1:
+		p.Why = part.Number(len(same)) + " fit: " + some(same, 3)
+	default:
+		p.Why = "nothing there fits"
+	}
+	return p
+}
+
+// proposed counts the pairs that have something to link.
+func (m many) proposed() int {
+	n := 0
+	for _, p := range m.Pairs {
+		if p.Linked == "" && p.External != "" {
+			n++
+		}
+	}
+	return n
+}
