@@ -106,6 +106,7 @@ func (c *ServeCmd) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	a.collectSeldom()
 	v, err := newServing(ctx, c, s)
 	if err != nil {
 		return err
