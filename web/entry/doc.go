@@ -1,6 +1,7 @@
 // Package entry is what people see before they are in: the pages that one-time links lead to (the first owner's set-up,
-// an invitation, a new password), and the one where people sign in.
+// an invitation, a new password), the one where people sign in, and the one where they ask for a new password.
 //
-// The pages of links need no script and set no cookie: the link's secret is what they act with, so there is nothing that
-// another site's form could borrow. Signing in is the API's; the page's script calls it.
+// The pages set no cookie. A link's secret is what its page acts with, so there is nothing that another site's form could
+// borrow. Signing in and joining with an account that is there already are the API's, which keeps the sessions; the
+// script /assets/…/entry.js calls it. All else works without a script.
 package entry

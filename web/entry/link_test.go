@@ -91,7 +91,7 @@ func TestSetUp(t *testing.T) {
 	s.want(200, `name="organization"`, status, page)
 	form := url.Values{"token": {secret}, "email": {`"><script>`}, "name": {"Owner"}, "organization": {"Acme"}, "password": {good}, "again": {good + "x"}}
 	status, page = s.ask("/setup", form)
-	s.want(422, "the two passwords differ", status, page)
+	s.want(422, "The two passwords differ", status, page)
 	if strings.Contains(page, "<script>") {
 		t.Error("what was typed is not escaped")
 	}
@@ -141,7 +141,7 @@ func TestInvitationAndReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, page = s.ask("/invitation?token="+again, nil)
-	s.want(200, "POST /api/v1/session/invitation/join", status, page)
+	s.want(200, "Sign in and join", status, page)
 	_, reset, err := s.registry.ResetByCommand(ctx, root, "viewer@example.com", false)
 	if err != nil {
 		t.Fatal(err)
@@ -174,18 +174,36 @@ func TestSignInPage(t *testing.T) {
 	status, page := s.ask("/sign-in?next=/api/docs", nil)
 	s.want(200, `data-next="/api/docs"`, status, page)
 	for _, next := range []string{"//evil.example.com", "https://evil.example.com", `/\evil.example.com`, "javascript:alert(1)"} {
-		_, page := s.ask("/sign-in?step=code&next="+url.QueryEscape(next), nil)
-		s.want(200, `data-step="code" data-next="/"`, 200, page)
+		status, page := s.ask("/sign-in?step=code&next="+url.QueryEscape(next), nil)
+		s.want(200, `data-enter="code" data-next="/"`, status, page)
 	}
-	_, page = s.ask("/sign-in?problem=unauthorized", nil)
-	s.want(200, "Begin again", 200, page)
-	_, page = s.ask("/sign-in?problem=forbidden", nil)
-	s.want(200, "Ask an administrator for an invitation", 200, page)
-	s.want(200, `<form method="post"`, 200, page) // without the script, a password does not end in an address
-	_, page = s.ask("/sign-in?problem=%3Cscript%3E", nil)
-	s.want(200, "Signing in through the identity provider failed", 200, page)
-	for path, text := range map[string]string{"/page.css": "color-scheme", "/signin.js": "fetch("} {
-		status, body := s.ask(path, nil)
-		s.want(200, text, status, body)
+	status, page = s.ask("/sign-in?problem=unauthorized", nil)
+	s.want(200, "Begin again", status, page)
+	status, page = s.ask("/sign-in?problem=forbidden", nil)
+	s.want(200, "Ask an administrator for an invitation", status, page)
+	s.want(200, `<form method="post"`, status, page) // without the script, a password does not end in an address
+	status, page = s.ask("/sign-in?problem=%3Cscript%3E", nil)
+	s.want(200, "Signing in through the identity provider failed", status, page)
+}
+
+// TestHeaders: what a link's page must not give away.
+func TestHeaders(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/setup?token=x", "/sign-in", "/forgot-password"} {
+		reply, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reply.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "Set-Cookie": ""} {
+			if got := reply.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+		if got := reply.Header.Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
+			t.Errorf("%s: the policy is %q", path, got)
+		}
 	}
 }
