@@ -46,14 +46,14 @@ type AuditSeal struct {
 
 // RunDigests is what the entries of a run are now, to be held against what the audit tells of them.
 type RunDigests struct {
-	Batches map[string]BatchDigest // by the id of the first entry, which every entry of the batch names
-	Unnamed []string               // ids of entries that name no batch, in order
+	Batches map[string]BatchDigest `json:"batches"`           // by the id of the first entry, which every entry of the batch names
+	Unnamed []string               `json:"unnamed,omitempty"` // ids of entries that name no batch, in order
 }
 
 // BatchDigest is over the entries of a batch, by id.
 type BatchDigest struct {
-	Entries int
-	Digest  string // SHA-256, hex
+	Entries int    `json:"entries"`
+	Digest  string `json:"digest"` // SHA-256, hex
 }
 
 // AuditCheckpoint stands for the seals up to Seq, which retention has removed with their entries.

@@ -13,6 +13,14 @@ type Organization struct {
 	UpdatedAt time.Time      `json:"updated_at"`
 }
 
+// DeletedOrganization is a tenant that is no more, and whose audit is still kept.
+type DeletedOrganization struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Slug      string    `json:"slug"` // at that time; another organization may have it now
+	DeletedAt time.Time `json:"deleted_at"`
+}
+
 // EscalateSetting is the name of an organization's setting: the minutes after which an alert that nobody acknowledged
 // escalates. 0 is never.
 const EscalateSetting = "escalate_after_minutes"

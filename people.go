@@ -116,6 +116,17 @@ type Invitation struct {
 	UpdatedAt      time.Time  `json:"updated_at"`
 }
 
+// Admission lets somebody in. What it names is written in one transaction.
+type Admission struct {
+	Link         *OneTimeLink  // spent first, by its Purpose and Hash
+	Now          time.Time     // by which the link has not expired
+	Organization *Organization // new
+	User         *User         // new
+	Memberships  []Membership  // added, or rewritten
+	Invitation   *Invitation   // rewritten
+	Audit        []AuditEntry  // of any of the organizations
+}
+
 // Token lets a program act in one organization. Its secret is shown once and kept as a hash.
 type Token struct {
 	ID             string     `json:"id"`

@@ -35,9 +35,9 @@ type OrganizationStore interface {
 	CreateOrganization(ctx context.Context, o Organization, along ...Along) error // Exists when the slug is taken
 	// UpdateOrganization rewrites one; o.Version is the one read (Stale when it moved), 0 for any.
 	UpdateOrganization(ctx context.Context, o Organization, along ...Along) error
-	// DeleteOrganization removes an organization and everything in it; Stale when it is not at the version, 0 for whatever
-	// is there.
-	DeleteOrganization(ctx context.Context, id string, version int64) error
+	// DeleteOrganization removes an organization and everything in it but its audit, to which it adds the last entries; Stale
+	// when it is not at the version, 0 for whatever is there.
+	DeleteOrganization(ctx context.Context, id string, version int64, now time.Time, audit ...AuditEntry) error
 	Organizations(ctx context.Context) ([]Organization, error)               // by slug
 	Organization(ctx context.Context, idOrSlug string) (Organization, error) // NotFound
 }

@@ -28,19 +28,24 @@ type PeopleStore interface {
 	// CreateUser adds a person, and the memberships; Exists when the email is taken. The audit may be of any of the
 	// person's organizations.
 	CreateUser(ctx context.Context, u User, memberships []Membership, audit ...AuditEntry) error
+	// Admit writes all that letting a person in takes, or nothing: NotFound when the link was used or has expired,
+	// Exists when the email or the slug is taken.
+	Admit(ctx context.Context, a Admission) error
 	// UpdateUser rewrites a person; u.Version is the one read (Stale when it moved).
 	UpdateUser(ctx context.Context, u User, audit ...AuditEntry) error
 	// NoteLogin writes Failures, LockedUntil, TOTPStep and LastLoginAt alone, without a version. A TOTPStep that is not
 	// above the stored one, and not equal to what u was read with, is Stale: the code was used meanwhile.
-	NoteLogin(ctx context.Context, u User, readStep int64) error
+	NoteLogin(ctx context.Context, u User, readStep int64, audit ...AuditEntry) error
 	User(ctx context.Context, idOrEmail string) (User, error)
 	UserBySubject(ctx context.Context, issuer, subject string) (User, error)
 	CountUsers(ctx context.Context) (int, error)
-	Belongings(ctx context.Context, user string) ([]Belonging, error)                               // by slug
-	Members(ctx context.Context, org string, filter MemberFilter) ([]Member, int, error)            // of one organization
-	Member(ctx context.Context, org, idOrEmail string) (Member, error)                              // NotFound where not one
-	Invitations(ctx context.Context, org string) ([]Invitation, error)                              // newest first
-	Invitation(ctx context.Context, org, id string) (Invitation, error)                             //
+	Belongings(ctx context.Context, user string) ([]Belonging, error)                    // by slug
+	Members(ctx context.Context, org string, filter MemberFilter) ([]Member, int, error) // of one organization
+	Member(ctx context.Context, org, idOrEmail string) (Member, error)                   // NotFound where not one
+	Invitations(ctx context.Context, org string) ([]Invitation, error)                   // newest first
+	Invitation(ctx context.Context, org, id string) (Invitation, error)                  //
+	// InvitationTo gives the open invitation, of any organization, that an email was sent first; NotFound where there is none.
+	InvitationTo(ctx context.Context, email string, now time.Time) (Invitation, error)
 	CreateLink(ctx context.Context, link OneTimeLink) error                                         // earlier ones of the same purpose and person end, but for set-up links
 	Link(ctx context.Context, purpose LinkPurpose, hash string, now time.Time) (OneTimeLink, error) // NotFound when used or expired
 	// UseLink spends it: NotFound when it was used or has expired.
@@ -75,6 +80,8 @@ type AuditStore interface {
 	LastCheckpoint(ctx context.Context, org string) (AuditCheckpoint, error)
 	// Seal adds seals; Stale when the chain does not end where the first begins: another sealer was there.
 	Seal(ctx context.Context, org string, seals []AuditSeal) error
+	// DeletedOrganizations lists those whose audit outlives them, the last deleted first.
+	DeletedOrganizations(ctx context.Context) ([]DeletedOrganization, error)
 	// OrganizationsToSeal names those with unsealed entries.
 	OrganizationsToSeal(ctx context.Context) ([]string, error)
 	// RunDigests reads all entries of a run, once, and gives what its "run.batch" audit entries are to be held against.

@@ -269,6 +269,8 @@ func (w *world) everyRecordCall(c *caller) {
 
 	c.get("/api/v1/audit?action=channel&limit=2").is(200)
 	c.get("/api/v1/audit/chain?after=0").is(200)
+	c.get("/api/v1/audit/end").is(200)
+	c.get("/api/v1/audit/runs/any/digests").is(200)
 	c.get("/api/v1/audit/unsealed").is(200)
 }
 

@@ -159,6 +159,24 @@ func (a *API) audit() {
 			return with(auditChain{list(rows)}, err)
 		})
 
+	type endInput struct{ OrganizationParam }
+	handle(a, describing(route("audit-end", http.MethodGet, "/api/v1/audit/end", "audit", "Show where the chain ends"), "Its place is 0 where nothing is sealed yet."),
+		func(ctx context.Context, _ *endInput) (*body[tandem.AuditSeal], error) {
+			c := callerOf(ctx)
+			return with(a.options.Registry.AuditEnd(ctx, c.actor, c.org))
+		})
+
+	type digestsInput struct {
+		OrganizationParam
+		Run string `path:"run" maxLength:"100" doc:"The run's id."`
+	}
+	handle(a, describing(route("audit-run-digests", http.MethodGet, "/api/v1/audit/runs/{run}/digests", "audit", "Show the digests of a run's entries as they are now"),
+		"To be held against the audit's entries of the action run.batch; `tandem audit verify` does. A run that is not kept any more has none."),
+		func(ctx context.Context, in *digestsInput) (*body[tandem.RunDigests], error) {
+			c := callerOf(ctx)
+			return with(a.options.Registry.RunDigests(ctx, c.actor, c.org, in.Run))
+		})
+
 	type tailInput struct {
 		OrganizationParam
 		Limit int `query:"limit" minimum:"1" maximum:"1000" default:"1000"`

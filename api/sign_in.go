@@ -65,7 +65,7 @@ func (a *API) session() {
 			if requestOf(ctx).token { // it has no session to end
 				return nil, nil
 			}
-			return nil, a.sessions.Destroy(ctx)
+			return nil, a.signOut(ctx)
 		})
 
 	handle(a, route("session-show", http.MethodGet, sessionPath, "session", "Show who is signed in"),
@@ -151,6 +151,24 @@ func (a *API) begin(ctx context.Context, who registry.SignedIn) error {
 	a.sessions.Put(ctx, userValue, who.User.ID)
 	a.sessions.Put(ctx, epochValue, epoch)
 	return nil
+}
+
+// signOut ends the session, and tells the audit whose it was.
+func (a *API) signOut(ctx context.Context) error {
+	user := a.sessions.GetString(ctx, userValue)
+	epoch, err := strconv.ParseInt(a.sessions.GetString(ctx, epochValue), 10, 64)
+	if endErr := a.sessions.Destroy(ctx); endErr != nil || user == "" || err != nil {
+		return endErr
+	}
+	actor, err := a.options.Registry.SessionActor(ctx, user, epoch)
+	if tandem.Is(err, tandem.Unauthorized) { // it had ended before
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	actor.RequestID, actor.Address = requestID(ctx), requestOf(ctx).address
+	return a.options.Registry.SignOut(ctx, actor)
 }
 
 // renewed goes on in a new session after something that ended all of a person's.

@@ -402,6 +402,35 @@ func TestTheRecordOfARunIsHeldAgainstTheAudit(t *testing.T) {
 	})
 }
 
+func TestTheAuditOutlivesItsOrganization(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		now := time.Now().UTC()
+		db.runs(t, now)()
+		db.seal(t, 1)
+		last := tandem.AuditEntry{ID: newID(), OrganizationID: db.org, At: now, ActorKind: tandem.PersonActor, Actor: "owner@example.com",
+			Action: "organization.delete", ThingType: "organization", ThingID: db.org}
+		if err := db.DeleteOrganization(ctx, db.org, 0, now, last); err != nil {
+			t.Fatal(err)
+		}
+		for sealed := range 2 { // its last word answers for its runs before it has a place, too
+			result, found := db.verify(t, nil)
+			if len(found) > 0 || result.Pruned != 1 || result.Unsealed != 1-sealed && sealed == 1 {
+				t.Errorf("%v %+v", found, result)
+			}
+			if _, err := audit.Seal(ctx, db, db.org, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out bytes.Buffer
+		if _, err := audit.Export(ctx, db, db.org, &out); err != nil {
+			t.Fatal(err)
+		}
+		if exported, err := audit.VerifyExport(&out); err != nil || !exported.OK() || exported.Unsealed != 0 {
+			t.Errorf("the export: %v %+v", err, exported)
+		}
+	})
+}
+
 func TestSealersAtTheSameTimeMakeOneChain(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		const writers, each = 3, 10

@@ -13,10 +13,12 @@ import (
 // walkBatch is how many places are read at once.
 const walkBatch = 500
 
-// The actions of entries that Verify understands: the record of a run's batch, and a run that retention removed.
+// The actions of entries that Verify understands: the record of a run's batch, a run that retention removed, and the end
+// of the organization, which took its runs.
 const (
-	batchAction  = "run.batch"
-	prunedAction = "run.pruned"
+	batchAction   = "run.batch"
+	prunedAction  = "run.pruned"
+	deletedAction = "organization.delete"
 )
 
 // Batch is what an entry "run.batch" tells of, in its After: the entries of a run that were committed with it.
@@ -134,9 +136,19 @@ func (v *verification) batch(ctx context.Context, entries []tandem.SealedEntry) 
 		case prunedAction:
 			v.result.Pruned += len(v.absent[prunedRun(&e.AuditEntry)])
 			delete(v.absent, prunedRun(&e.AuditEntry))
+		case deletedAction:
+			v.allPruned()
 		}
 	}
 	return nil
+}
+
+// allPruned answers for every run that is gone.
+func (v *verification) allPruned() {
+	for _, problems := range v.absent {
+		v.result.Pruned += len(problems)
+	}
+	clear(v.absent)
 }
 
 // prunedMeanwhile moves on to a checkpoint that retention has made since the walk began.
@@ -253,6 +265,15 @@ func batchOf(e *tandem.SealedEntry) (told Batch, ok bool) {
 
 // explain enters the runs that are gone and that retention does not answer for; its word may still be unsealed.
 func (v *verification) explain(ctx context.Context) error {
+	if len(v.absent) > 0 {
+		_, n, err := v.store.Audit(ctx, v.result.OrganizationID, tandem.AuditFilter{Action: deletedAction, Page: tandem.Page{Limit: 1}})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			v.allPruned()
+		}
+	}
 	var left []Problem
 	for run, problems := range v.absent {
 		_, n, err := v.store.Audit(ctx, v.result.OrganizationID, tandem.AuditFilter{Action: prunedAction, RunID: run, Page: tandem.Page{Limit: 1}})

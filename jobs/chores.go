@@ -108,13 +108,13 @@ func (j *Jobs) pruneAudit(ctx context.Context, removed map[string]int) error {
 	if j.Retention.Audit <= 0 {
 		return nil
 	}
-	orgs, err := j.Store.Organizations(ctx)
+	orgs, err := j.audited(ctx)
 	if err != nil {
 		return err
 	}
 	for _, org := range orgs {
 		for !j.stopping.Load() {
-			n, err := j.Store.PruneAudit(ctx, org.ID, j.now().Add(-j.Retention.Audit), pruneAtOnce)
+			n, err := j.Store.PruneAudit(ctx, org, j.now().Add(-j.Retention.Audit), pruneAtOnce)
 			if err != nil {
 				return err
 			}
@@ -124,4 +124,20 @@ func (j *Jobs) pruneAudit(ctx context.Context, removed map[string]int) error {
 		}
 	}
 	return nil
+}
+
+// audited names the organizations that have an audit: also those that were deleted.
+func (j *Jobs) audited(ctx context.Context) (orgs []string, err error) {
+	present, err := j.Store.Organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := j.Store.DeletedOrganizations(ctx)
+	for i := range present {
+		orgs = append(orgs, present[i].ID)
+	}
+	for i := range deleted {
+		orgs = append(orgs, deleted[i].ID)
+	}
+	return orgs, err
 }

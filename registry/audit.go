@@ -62,6 +62,22 @@ func (r *Registry) AuditChain(ctx context.Context, actor Actor, org string, afte
 	return r.Server.Sealed(ctx, org, after, limit)
 }
 
+// AuditEnd gives where the chain ends; the zero value where nothing is sealed.
+func (r *Registry) AuditEnd(ctx context.Context, actor Actor, org string) (tandem.AuditSeal, error) {
+	if err := actor.may(org, ReadAudit); err != nil {
+		return tandem.AuditSeal{}, err
+	}
+	return r.Server.LastSeal(ctx, org)
+}
+
+// RunDigests gives what a run's entries are now, to be held against what the audit tells of them.
+func (r *Registry) RunDigests(ctx context.Context, actor Actor, org, run string) (tandem.RunDigests, error) {
+	if err := actor.may(org, ReadAudit); err != nil {
+		return tandem.RunDigests{}, err
+	}
+	return r.Server.RunDigests(ctx, org, run)
+}
+
 // AuditTail gives the entries that are not sealed yet, oldest first, and counts them.
 func (r *Registry) AuditTail(ctx context.Context, actor Actor, org string, limit int) ([]tandem.AuditEntry, int, error) {
 	if err := actor.may(org, ReadAudit); err != nil {

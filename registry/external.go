@@ -43,14 +43,18 @@ func (r *Registry) SignInExternal(ctx context.Context, who External, address str
 	if u.TOTPEnabled {
 		return SignedIn{User: u, NeedsCode: true}, nil
 	}
-	return SignedIn{User: u}, r.noteExternal(ctx, &u)
+	return SignedIn{User: u}, r.noteExternal(ctx, &u, address)
 }
 
 // noteExternal notes when somebody came in; wrong passwords of strangers do not keep them out.
-func (r *Registry) noteExternal(ctx context.Context, u *tandem.User) error {
+func (r *Registry) noteExternal(ctx context.Context, u *tandem.User, address string) error {
 	now := r.Clock()
 	u.LastLoginAt = &now
-	return r.Server.NoteLogin(ctx, *u, u.TOTPStep)
+	entries, err := r.doorEntries(ctx, self(u, address), u, signedIn, map[string]any{"by": byIdentity})
+	if err != nil {
+		return err
+	}
+	return r.Server.NoteLogin(ctx, *u, u.TOTPStep, entries...)
 }
 
 func noAccount(email string) error {
@@ -68,7 +72,7 @@ func (r *Registry) linkExternal(ctx context.Context, who External, address strin
 	u, err := r.Server.User(ctx, email)
 	switch {
 	case tandem.Is(err, tandem.NotFound):
-		return r.admitExternal(ctx, who, email)
+		return r.admitExternal(ctx, who, email, address)
 	case err != nil:
 		return u, err
 	case u.DisabledAt != nil || !strings.EqualFold(u.Email, email):
@@ -77,8 +81,7 @@ func (r *Registry) linkExternal(ctx context.Context, who External, address strin
 		return u, tandem.Errorf(tandem.Forbidden, "sign in", email, "the account with this email belongs to another identity").
 			WithHint("sign in as before; an administrator of the server can take the identity away")
 	}
-	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email, Address: address}
-	return r.editUser(ctx, as, u.ID, "user.identity", func(u *tandem.User) error {
+	return r.editUser(ctx, self(&u, address), u.ID, "user.identity", func(u *tandem.User) error {
 		u.Issuer, u.Subject = who.Issuer, who.Subject
 		u.PasswordHash = ""
 		u.Epoch++
@@ -87,25 +90,21 @@ func (r *Registry) linkExternal(ctx context.Context, who External, address strin
 }
 
 // admitExternal makes an account, without a password, for who is invited somewhere.
-func (r *Registry) admitExternal(ctx context.Context, who External, email string) (tandem.User, error) {
-	orgs, err := r.Store.Organizations(ctx)
+func (r *Registry) admitExternal(ctx context.Context, who External, email, address string) (tandem.User, error) {
+	now := r.Clock()
+	invitation, err := r.Server.InvitationTo(ctx, email, now)
+	if tandem.Is(err, tandem.NotFound) {
+		err = noAccount(email)
+	}
 	if err != nil {
 		return tandem.User{}, err
 	}
-	for i := range orgs {
-		open, err := r.openInvitations(ctx, orgs[i].ID, email)
-		if err != nil {
-			return tandem.User{}, err
-		}
-		if len(open) == 0 {
-			continue
-		}
-		now := r.Clock()
-		u := tandem.User{ID: r.NewID(), Email: email, Name: strings.TrimSpace(who.Name), Issuer: who.Issuer, Subject: who.Subject, Version: 1, CreatedAt: now, UpdatedAt: now}
-		if checkLine("name", u.Name, 0, maxName) != nil {
-			u.Name = ""
-		}
-		return u, r.admit(ctx, u, &open[0])
+	u := tandem.User{ID: r.NewID(), Email: email, Name: strings.TrimSpace(who.Name), Issuer: who.Issuer, Subject: who.Subject, Version: 1, CreatedAt: now, UpdatedAt: now}
+	if checkLine("name", u.Name, 0, maxName) != nil {
+		u.Name = ""
 	}
-	return tandem.User{}, noAccount(email)
+	in := tandem.Admission{User: &u}
+	r.accept(self(&u, address), &in, &invitation)
+	r.admitMember(self(&u, address), &in, &u, invitation.OrganizationID, invitation.Role)
+	return u, r.Server.Admit(ctx, in)
 }

@@ -116,7 +116,7 @@ func (r *Registry) DisableFactor(ctx context.Context, actor Actor, password, cod
 	if err != nil || !u.TOTPEnabled {
 		return u, err
 	}
-	if u, err = r.takeCode(ctx, u, code, actor.Address); err != nil {
+	if u, err = r.takeCode(ctx, u, byConfirming, code, actor.Address); err != nil {
 		return u, err
 	}
 	return r.editUser(ctx, actor, u.ID, "user.factor", func(u *tandem.User) error {
@@ -159,12 +159,12 @@ func (r *Registry) SignInCode(ctx context.Context, userID string, epoch int64, c
 		r.Throttle.fail(address, r.Clock())
 		return SignedIn{}, refused()
 	}
-	u, err = r.takeCode(ctx, u, code, address)
+	u, err = r.takeCode(ctx, u, byCode, code, address)
 	return SignedIn{User: u}, err
 }
 
-// takeCode spends a code of an app or a recovery code.
-func (r *Registry) takeCode(ctx context.Context, u tandem.User, code, address string) (tandem.User, error) {
+// takeCode spends a code of an app or a recovery code; of says what for.
+func (r *Registry) takeCode(ctx context.Context, u tandem.User, of way, code, address string) (tandem.User, error) {
 	wrong := tandem.Errorf(tandem.Unauthorized, "check code", "", "the code is wrong or was used, or there were too many wrong tries").
 		WithHint("give the newest code, or one of the recovery codes")
 	step, right, err := r.codeOf(&u, code)
@@ -174,15 +174,14 @@ func (r *Registry) takeCode(ctx context.Context, u tandem.User, code, address st
 	if right {
 		read := u.TOTPStep
 		u.TOTPStep = step
-		return u, r.judge(ctx, &u, address, true, read, wrong)
+		return u, r.judge(ctx, &u, try{by: of, address: address, right: true, readStep: read}, wrong)
 	}
 	at := r.recoveryCode(&u, code)
 	if at < 0 || r.locked(&u) || u.DisabledAt != nil {
-		return u, r.judge(ctx, &u, address, false, u.TOTPStep, wrong)
+		return u, r.judge(ctx, &u, try{by: of, address: address, readStep: u.TOTPStep}, wrong)
 	}
 	// The row's version lets one of two who come with the same code through.
-	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email, Address: address}
-	u, err = r.editUser(ctx, as, u.ID, "user.recovery_code", func(now *tandem.User) error {
+	u, err = r.editUser(ctx, self(&u, address), u.ID, "user.recovery_code", func(now *tandem.User) error {
 		at := r.recoveryCode(now, code)
 		if at < 0 {
 			return wrong
@@ -193,7 +192,7 @@ func (r *Registry) takeCode(ctx context.Context, u tandem.User, code, address st
 	if err != nil {
 		return u, err
 	}
-	return u, r.judge(ctx, &u, address, true, u.TOTPStep, wrong)
+	return u, r.judge(ctx, &u, try{by: of, address: address, right: true, readStep: u.TOTPStep}, wrong)
 }
 
 // codeOf gives the step that a code of the person's app is of, where it was not used yet.

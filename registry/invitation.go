@@ -164,22 +164,19 @@ func (r *Registry) AcceptInvitation(ctx context.Context, secret string, person N
 	if err != nil {
 		return u, err
 	}
-	if _, err := r.Server.UseLink(ctx, tandem.InviteLink, hashSecret(secret), r.Clock()); err != nil {
-		return u, linkSpent(err)
-	}
-	return u, r.admit(ctx, u, &at.Invitation)
+	in := r.bearing(tandem.InviteLink, secret)
+	in.User = &u
+	r.accept(self(&u, ""), &in, &at.Invitation)
+	r.admitMember(self(&u, ""), &in, &u, at.Invitation.OrganizationID, at.Invitation.Role)
+	return u, linkSpent(r.Server.Admit(ctx, in))
 }
 
-// admit stores a new person as what an invitation says, and closes that.
-func (r *Registry) admit(ctx context.Context, u tandem.User, in *tandem.Invitation) error {
+// accept closes an invitation with an admission.
+func (r *Registry) accept(actor Actor, in *tandem.Admission, invitation *tandem.Invitation) {
 	now := r.Clock()
-	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email}
-	member := tandem.Membership{OrganizationID: in.OrganizationID, UserID: u.ID, Role: in.Role, CreatedAt: now, UpdatedAt: now}
-	if err := r.Server.CreateUser(ctx, u, []tandem.Membership{member}, r.entry(as, in.OrganizationID, "member.add", userThing(&u), nil, map[string]any{"role": in.Role})); err != nil {
-		return err
-	}
-	in.AcceptedAt, in.UpdatedAt = &now, now
-	return r.Store.Apply(ctx, in.OrganizationID, &tandem.Changes{PutInvitations: []tandem.Invitation{*in}, Along: r.note(as, in.OrganizationID, "invitation.accept", inviteThing(in), nil, nil)})
+	invitation.AcceptedAt, invitation.UpdatedAt = &now, now
+	in.Invitation = invitation
+	in.Audit = append(in.Audit, r.entry(actor, invitation.OrganizationID, "invitation.accept", inviteThing(invitation), nil, nil))
 }
 
 // Join has the signed-in person accept an invitation that is addressed to them.
@@ -199,25 +196,14 @@ func (r *Registry) Join(ctx context.Context, actor Actor, secret string) (tandem
 		return tandem.Organization{}, tandem.Errorf(tandem.Forbidden, "join", at.Organization.Name, "the invitation is for %s, and you are signed in as %s", at.Invitation.Email, u.Email).
 			WithHint("sign in with that account, or ask for an invitation of your own")
 	}
-	if _, err := r.Server.UseLink(ctx, tandem.InviteLink, hashSecret(secret), r.Clock()); err != nil {
-		return tandem.Organization{}, linkSpent(err)
-	}
-	return at.Organization, r.join(ctx, actor, &u, &at.Invitation)
-}
-
-// join makes a person who has an account a member, and closes the invitation, in one transaction. Who is a member
-// already keeps the mightier role.
-func (r *Registry) join(ctx context.Context, actor Actor, u *tandem.User, in *tandem.Invitation) error {
-	now := r.Clock()
-	in.AcceptedAt, in.UpdatedAt = &now, now
-	changes := &tandem.Changes{PutInvitations: []tandem.Invitation{*in}, Along: r.note(actor, in.OrganizationID, "invitation.accept", inviteThing(in), nil, nil)}
-	m, err := r.Server.Member(ctx, in.OrganizationID, u.ID)
+	in := r.bearing(tandem.InviteLink, secret)
+	r.accept(actor, &in, &at.Invitation)
+	m, err := r.Server.Member(ctx, at.Organization.ID, u.ID)
 	if err != nil && !tandem.Is(err, tandem.NotFound) {
-		return err
+		return tandem.Organization{}, err
 	}
-	if err != nil || !atMost(in.Role, m.Role) {
-		changes.PutMembers = []tandem.Membership{{OrganizationID: in.OrganizationID, UserID: u.ID, Role: in.Role, CreatedAt: now, UpdatedAt: now}}
-		changes.Audit = append(changes.Audit, r.entry(actor, in.OrganizationID, "member.add", userThing(u), nil, map[string]any{"role": in.Role}))
+	if err != nil || !atMost(at.Invitation.Role, m.Role) { // who is a member already keeps the mightier role
+		r.admitMember(actor, &in, &u, at.Organization.ID, at.Invitation.Role)
 	}
-	return r.Store.Apply(ctx, in.OrganizationID, changes)
+	return at.Organization, linkSpent(r.Server.Admit(ctx, in))
 }

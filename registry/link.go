@@ -81,16 +81,18 @@ func (r *Registry) SetUp(ctx context.Context, secret string, person NewPerson, o
 	if err != nil {
 		return u, err
 	}
-	if _, err := r.Server.UseLink(ctx, tandem.SetUpLink, hashSecret(secret), r.Clock()); err != nil {
-		return u, linkSpent(err)
-	}
-	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email}
+	in := r.bearing(tandem.SetUpLink, secret)
+	in.User = &u
 	if fresh {
-		if err := r.Store.CreateOrganization(ctx, orgs[0], r.note(as, orgs[0].ID, "organization.create", organizationThing(&orgs[0]), nil, &orgs[0])); err != nil {
-			return u, err
-		}
+		in.Organization = &orgs[0]
 	}
-	return u, r.createOwner(ctx, as, u, orgs)
+	r.admitOwner(self(&u, ""), &in, &u, orgs)
+	return u, linkSpent(r.Server.Admit(ctx, in))
+}
+
+// bearing is the admission of whoever has a link's secret.
+func (r *Registry) bearing(purpose tandem.LinkPurpose, secret string) tandem.Admission {
+	return tandem.Admission{Link: &tandem.OneTimeLink{Purpose: purpose, Hash: hashSecret(secret)}, Now: r.Clock()}
 }
 
 // CreateOwner makes an account that owns an organization, at the command line. One who has an account becomes an owner
@@ -130,16 +132,21 @@ func (r *Registry) CreateUser(ctx context.Context, actor Actor, org string, pers
 	return u, r.Server.CreateUser(ctx, u, []tandem.Membership{member}, r.entry(actor, o.ID, "member.add", userThing(&u), nil, map[string]any{"role": role}))
 }
 
-// createOwner stores a person who owns organizations.
-func (r *Registry) createOwner(ctx context.Context, actor Actor, u tandem.User, orgs []tandem.Organization) error {
-	now := r.Clock()
-	var members []tandem.Membership
-	var audit []tandem.AuditEntry
-	for i := range orgs {
-		members = append(members, tandem.Membership{OrganizationID: orgs[i].ID, UserID: u.ID, Role: tandem.Owner, CreatedAt: now, UpdatedAt: now})
-		audit = append(audit, r.entry(actor, orgs[i].ID, "member.add", userThing(&u), nil, map[string]any{"role": tandem.Owner}))
+// admitOwner has a person admitted as the owner of organizations.
+func (r *Registry) admitOwner(actor Actor, in *tandem.Admission, u *tandem.User, orgs []tandem.Organization) {
+	if o := in.Organization; o != nil {
+		in.Audit = append(in.Audit, r.entry(actor, o.ID, "organization.create", organizationThing(o), nil, o))
 	}
-	return r.Server.CreateUser(ctx, u, members, audit...)
+	for i := range orgs {
+		r.admitMember(actor, in, u, orgs[i].ID, tandem.Owner)
+	}
+}
+
+// admitMember has a person admitted as a member.
+func (r *Registry) admitMember(actor Actor, in *tandem.Admission, u *tandem.User, org string, role tandem.Role) {
+	now := r.Clock()
+	in.Memberships = append(in.Memberships, tandem.Membership{OrganizationID: org, UserID: u.ID, Role: role, CreatedAt: now, UpdatedAt: now})
+	in.Audit = append(in.Audit, r.entry(actor, org, "member.add", userThing(u), nil, map[string]any{"role": role}))
 }
 
 // newUser makes a person who is not stored yet.

@@ -46,8 +46,8 @@ var elsewhere = map[string]who{
 	"SignIn": anybody, "SignInCode": anybody, "SignInExternal": anybody, "SessionActor": anybody, "TokenActor": anybody, "SetUp": anybody,
 	"LookAtLink": anybody, "LookAtInvitation": anybody, "AcceptInvitation": anybody, "RequestPasswordReset": anybody, "ResetPassword": anybody,
 	"Me": person, "Rename": person, "ChangePassword": person, "EnrollFactor": person, "ConfirmFactor": person, "DisableFactor": person,
-	"RenewRecoveryCodes": person, "Join": person,
-	"NewSetUpLink": database, "CreateOwner": database, "CreateUser": database, "ResetByCommand": database,
+	"RenewRecoveryCodes": person, "Join": person, "SignOut": person,
+	"NewSetUpLink": database, "CreateOwner": database, "CreateUser": database, "ResetByCommand": database, "DeletedOrganizations": database,
 	"Organizations": members, "Organization": members, "OpenCounts": members, "CreateOrganization": members, "CreateToken": members, "Tokens": members, "RevokeToken": members,
 }
 
@@ -150,6 +150,9 @@ var uses = map[string]use{
 	"StartRun": {registry.StartRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.StartRun(w.ctx, a, org, tandem.RunRequest{ServiceID: t.service, DeviceIDs: []string{t.device}}))
 	}},
+	"RunHere": {registry.StartRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.RunHere(w.ctx, a, org, tandem.RunRequest{ServiceID: t.service, DeviceIDs: []string{t.device}}, nil))
+	}},
 	"PreviewRun": {registry.StartRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.PreviewRun(w.ctx, a, org, tandem.RunRequest{ServiceID: t.service}, false, nil, nil))
 	}},
@@ -168,11 +171,17 @@ var uses = map[string]use{
 	"ApproveRun": {registry.ApproveRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.ApproveRun(w.ctx, a, org, t.blocked))
 	}},
+	"ApproveHere": {registry.ApproveRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.ApproveHere(w.ctx, a, org, t.blocked, nil))
+	}},
 	"DiscardRun": {registry.ApproveRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return w.DiscardRun(w.ctx, a, org, t.blocked)
 	}},
 	"RevertRun": {registry.RevertRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.RevertRun(w.ctx, a, org, t.finished))
+	}},
+	"RevertHere": {registry.RevertRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.RevertHere(w.ctx, a, org, t.finished, nil))
 	}},
 	"PreviewRevert": {registry.RevertRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.PreviewRevert(w.ctx, a, org, t.finished, nil))
@@ -330,6 +339,12 @@ var uses = map[string]use{
 	}},
 	"DeviceFacets": {registry.ReadDevices, false, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.DeviceFacets(w.ctx, a, org))
+	}},
+	"AuditEnd": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.AuditEnd(w.ctx, a, org))
+	}},
+	"RunDigests": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.RunDigests(w.ctx, a, org, t.finished))
 	}},
 	"AuditTail": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.AuditTail(w.ctx, a, org, 10))
@@ -540,15 +555,17 @@ func TestWhatBelongsToNoOrganization(t *testing.T) {
 		"CreateUser": func(a registry.Actor) error {
 			return second(w.CreateUser(w.ctx, a, org, registry.NewPerson{Email: "x@example.com", Password: good}, tandem.Viewer))
 		},
-		"ResetByCommand":     func(a registry.Actor) error { return third(w.ResetByCommand(w.ctx, a, "owner@example.com", true)) },
-		"Me":                 func(a registry.Actor) error { return third(w.Me(w.ctx, a)) },
-		"Rename":             func(a registry.Actor) error { return second(w.Rename(w.ctx, a, "x")) },
-		"ChangePassword":     func(a registry.Actor) error { return second(w.ChangePassword(w.ctx, a, good, good+"!")) },
-		"EnrollFactor":       func(a registry.Actor) error { return second(w.EnrollFactor(w.ctx, a, good)) },
-		"ConfirmFactor":      func(a registry.Actor) error { return third(w.ConfirmFactor(w.ctx, a, "000000")) },
-		"DisableFactor":      func(a registry.Actor) error { return second(w.DisableFactor(w.ctx, a, good, "000000")) },
-		"RenewRecoveryCodes": func(a registry.Actor) error { return second(w.RenewRecoveryCodes(w.ctx, a, good)) },
-		"Join":               func(a registry.Actor) error { return second(w.Join(w.ctx, a, "x")) },
+		"ResetByCommand":       func(a registry.Actor) error { return third(w.ResetByCommand(w.ctx, a, "owner@example.com", true)) },
+		"DeletedOrganizations": func(a registry.Actor) error { return second(w.DeletedOrganizations(w.ctx, a)) },
+		"SignOut":              func(a registry.Actor) error { return w.SignOut(w.ctx, a) },
+		"Me":                   func(a registry.Actor) error { return third(w.Me(w.ctx, a)) },
+		"Rename":               func(a registry.Actor) error { return second(w.Rename(w.ctx, a, "x")) },
+		"ChangePassword":       func(a registry.Actor) error { return second(w.ChangePassword(w.ctx, a, good, good+"!")) },
+		"EnrollFactor":         func(a registry.Actor) error { return second(w.EnrollFactor(w.ctx, a, good)) },
+		"ConfirmFactor":        func(a registry.Actor) error { return third(w.ConfirmFactor(w.ctx, a, "000000")) },
+		"DisableFactor":        func(a registry.Actor) error { return second(w.DisableFactor(w.ctx, a, good, "000000")) },
+		"RenewRecoveryCodes":   func(a registry.Actor) error { return second(w.RenewRecoveryCodes(w.ctx, a, good)) },
+		"Join":                 func(a registry.Actor) error { return second(w.Join(w.ctx, a, "x")) },
 	}
 	for name, of := range elsewhere {
 		call, ok := calls[name]

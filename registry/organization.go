@@ -28,10 +28,13 @@ func (r *Registry) CreateOrganization(ctx context.Context, actor Actor, name, sl
 	if err != nil {
 		return o, err
 	}
-	if err := r.Store.CreateOrganization(ctx, o, r.note(actor, o.ID, "organization.create", organizationThing(&o), nil, &o)); err != nil || actor.Root {
-		return o, err
+	if actor.Root {
+		return o, r.Store.CreateOrganization(ctx, o, r.note(actor, o.ID, "organization.create", organizationThing(&o), nil, &o))
 	}
-	return o, r.putMember(ctx, actor, o.ID, "member.add", actor.ID, actor.By(), "", tandem.Owner, 0)
+	owner := tandem.User{ID: actor.UserID, Email: actor.By()}
+	in := tandem.Admission{Organization: &o}
+	r.admitOwner(actor, &in, &owner, []tandem.Organization{o})
+	return o, r.Server.Admit(ctx, in)
 }
 
 // mayFound refuses whoever may not make an organization.
@@ -156,7 +159,8 @@ func (e *OrganizationEdit) of(o tandem.Organization) (tandem.Organization, error
 	return o, nil
 }
 
-// DeleteOrganization removes a tenant and everything that it has here, its audit too. Its remote projects are not touched.
+// DeleteOrganization removes a tenant and everything that it has here. Its remote projects are not touched. Its audit
+// stays, and ends with who deleted it: whoever has the database still reads, verifies and exports it.
 // With a version it is Stale when the organization is at another one.
 func (r *Registry) DeleteOrganization(ctx context.Context, actor Actor, ref string, ifVersion ...int64) (o tandem.Organization, err error) {
 	err = retryMoved(func() (err error) {
@@ -166,9 +170,17 @@ func (r *Registry) DeleteOrganization(ctx context.Context, actor Actor, ref stri
 		if err := expect("delete organization", o.Slug, o.Version, wanted(ifVersion)); err != nil {
 			return err
 		}
-		return r.Store.DeleteOrganization(ctx, o.ID, o.Version)
+		return r.Store.DeleteOrganization(ctx, o.ID, o.Version, r.Clock(), r.entry(actor, o.ID, "organization.delete", organizationThing(&o), &o, nil))
 	})
 	return o, err
+}
+
+// DeletedOrganizations lists the tenants that are no more and whose audit is still kept, at the command line.
+func (r *Registry) DeletedOrganizations(ctx context.Context, actor Actor) ([]tandem.DeletedOrganization, error) {
+	if err := actor.root("list deleted organizations"); err != nil {
+		return nil, err
+	}
+	return r.Server.DeletedOrganizations(ctx)
 }
 
 func organizationThing(o *tandem.Organization) thing { return thing{"organization", o.ID, o.Slug} }

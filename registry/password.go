@@ -187,7 +187,7 @@ func (r *Registry) ChangePassword(ctx context.Context, actor Actor, current, pas
 			return u, err
 		}
 	}
-	return r.setPassword(ctx, actor, u.ID, "user.password", password, nil)
+	return r.setPassword(ctx, actor, u.ID, "user.password", password)
 }
 
 // confirmPassword asks a signed-in person for their password again. Wrong ones count as at the door.
@@ -196,11 +196,11 @@ func (r *Registry) confirmPassword(ctx context.Context, actor Actor, u *tandem.U
 	if err != nil {
 		return err
 	}
-	return r.judge(ctx, u, actor.Address, right, u.TOTPStep, tandem.Errorf(tandem.Forbidden, "confirm password", "", "the current password is wrong"))
+	return r.judge(ctx, u, try{by: byConfirming, address: actor.Address, right: right, readStep: u.TOTPStep}, tandem.Errorf(tandem.Forbidden, "confirm password", "", "the current password is wrong"))
 }
 
 // setPassword stores a new password, which ends all sessions and what held the person back.
-func (r *Registry) setPassword(ctx context.Context, actor Actor, id, action, password string, also func(*tandem.User)) (tandem.User, error) {
+func (r *Registry) setPassword(ctx context.Context, actor Actor, id, action, password string) (tandem.User, error) {
 	u, err := r.Server.User(ctx, id)
 	if err != nil {
 		return u, err
@@ -215,9 +215,6 @@ func (r *Registry) setPassword(ctx context.Context, actor Actor, id, action, pas
 	u, err = r.editUser(ctx, actor, id, action, func(u *tandem.User) error {
 		u.PasswordHash, u.Failures, u.LockedUntil = hash, 0, nil
 		u.Epoch++
-		if also != nil {
-			also(u)
-		}
 		return nil
 	})
 	if err != nil {
@@ -275,8 +272,7 @@ func (r *Registry) ResetPassword(ctx context.Context, secret, password string) (
 	if _, err := r.Server.UseLink(ctx, tandem.ResetLink, hashSecret(secret), r.Clock()); err != nil {
 		return u, linkSpent(err)
 	}
-	as := Actor{Kind: tandem.PersonActor, ID: u.ID, UserID: u.ID, Name: u.Email}
-	return r.setPassword(ctx, as, u.ID, "user.password", password, nil)
+	return r.setPassword(ctx, self(&u, ""), u.ID, "user.password", password)
 }
 
 // ResetByCommand helps a person who is locked out, at the command line: it gives the secret of a reset link, lets them

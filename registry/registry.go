@@ -37,6 +37,9 @@ type ServerStore interface {
 	Audit(ctx context.Context, org string, filter tandem.AuditFilter) ([]tandem.SealedEntry, int, error)
 	Sealed(ctx context.Context, org string, after int64, limit int) ([]tandem.SealedEntry, error)
 	Unsealed(ctx context.Context, org string, limit int) ([]tandem.AuditEntry, int, error)
+	LastSeal(ctx context.Context, org string) (tandem.AuditSeal, error)
+	RunDigests(ctx context.Context, org, run string) (tandem.RunDigests, error)
+	DeletedOrganizations(ctx context.Context) ([]tandem.DeletedOrganization, error)
 	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
 	Delivery(ctx context.Context, org, id string) (tandem.Delivery, error)
 	ReplayDeliveries(ctx context.Context, org string, ids []string, along ...tandem.Along) (int, error)
@@ -66,6 +69,10 @@ type Engine interface {
 	Discard(ctx context.Context, org, runID, by string, along ...tandem.Along) error
 	Settle(ctx context.Context, org string, s tandem.Settlement) ([]tandem.Settled, error)
 	Compare(ctx context.Context, org, deviceID string) ([]tandem.Comparison, error)
+	// Run, Approve and Revert do a run in this process, to its end, and write along with its beginning.
+	Run(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report, along ...tandem.Along) (tandem.Run, error)
+	Approve(ctx context.Context, org, runID, by string, report tandem.Report, along ...tandem.Along) (tandem.Run, error)
+	Revert(ctx context.Context, org, runID, by string, report tandem.Report, along ...tandem.Along) (tandem.Run, error)
 	// Queue stores a run that a background job performs, with that job and extra, in one transaction.
 	Queue(ctx context.Context, org string, req tandem.RunRequest, extra ...*tandem.Changes) (tandem.Run, error)
 }

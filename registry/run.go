@@ -9,26 +9,44 @@ import (
 // StartRun queues a run, which a background job performs; it is given as queued. What force is about, and what
 // waits for approval, need their own permissions (S11, S28).
 func (r *Registry) StartRun(ctx context.Context, actor Actor, org string, req tandem.RunRequest, extra ...*tandem.Changes) (tandem.Run, error) {
-	if err := mayStart(actor, org, &req); err != nil {
-		return tandem.Run{}, err
-	}
-	service, err := r.Store.Service(ctx, org, req.ServiceID)
+	note, err := r.toStart(ctx, actor, org, &req)
 	if err != nil {
 		return tandem.Run{}, err
 	}
+	return r.Engine.Queue(ctx, org, req, r.alongside(extra, note))
+}
+
+// RunHere does a run in this process, to its end, as the command line does.
+func (r *Registry) RunHere(ctx context.Context, actor Actor, org string, req tandem.RunRequest, report tandem.Report) (tandem.Run, error) {
+	note, err := r.toStart(ctx, actor, org, &req)
+	if err != nil {
+		return tandem.Run{}, err
+	}
+	return r.Engine.Run(ctx, org, req, report, note)
+}
+
+// toStart refuses a run that the actor may not start, and completes the request for it.
+func (r *Registry) toStart(ctx context.Context, actor Actor, org string, req *tandem.RunRequest) (tandem.Along, error) {
+	if err := mayStart(actor, org, req); err != nil {
+		return tandem.Along{}, err
+	}
+	service, err := r.Store.Service(ctx, org, req.ServiceID)
+	if err != nil {
+		return tandem.Along{}, err
+	}
 	if req.PlanID != "" { // a plan that there is not is refused now, not when its run begins
 		if err := r.planOf(ctx, org, &service, req.PlanID); err != nil {
-			return tandem.Run{}, err
+			return tandem.Along{}, err
 		}
 	}
 	// A person's run over the whole service lets its settings run from then on (S28): not every role's may.
 	if !req.Scoped() && !actor.May(org, ApproveRuns) && !r.Engine.Approved(&service) {
-		return tandem.Run{}, tandem.Errorf(tandem.Forbidden, "start run", service.Name, "the service's settings were never let run, and starting a run would let them").
+		return tandem.Along{}, tandem.Errorf(tandem.Forbidden, "start run", service.Name, "the service's settings were never let run, and starting a run would let them").
 			WithHint("ask a manager to start the first run with these settings, or name devices")
 	}
 	req.ServiceID, req.Trigger, req.CreatedBy = service.ID, tandem.ByHand, actor.By()
 	req.Reverts, req.Approves = "", ""
-	return r.Engine.Queue(ctx, org, req, r.alongside(extra, r.note(actor, org, "run.start", serviceThing(&service), nil, asked(&req))))
+	return r.note(actor, org, "run.start", serviceThing(&service), nil, asked(req)), nil
 }
 
 // planOf refuses a plan that is not one of the service's.
@@ -95,10 +113,7 @@ func (r *Registry) Entries(ctx context.Context, actor Actor, org string, filter 
 
 // CancelRun asks a run that is queued or under way to stop at its next batch border.
 func (r *Registry) CancelRun(ctx context.Context, actor Actor, org, id string) (tandem.Run, error) {
-	if err := actor.may(org, CancelRuns); err != nil {
-		return tandem.Run{}, err
-	}
-	run, err := r.Store.Run(ctx, org, id)
+	run, err := r.runTo(ctx, actor, org, id, CancelRuns)
 	if err != nil {
 		return run, err
 	}
@@ -110,15 +125,29 @@ func (r *Registry) CancelRun(ctx context.Context, actor Actor, org, id string) (
 
 // ApproveRun queues a run that lets through what a blocked one held back (S18, S28).
 func (r *Registry) ApproveRun(ctx context.Context, actor Actor, org, id string, extra ...*tandem.Changes) (tandem.Run, error) {
-	if err := actor.may(org, ApproveRuns); err != nil {
-		return tandem.Run{}, err
-	}
-	run, err := r.Store.Run(ctx, org, id)
+	run, err := r.runTo(ctx, actor, org, id, ApproveRuns)
 	if err != nil {
 		return run, err
 	}
 	req := tandem.RunRequest{ServiceID: run.ServiceID, Approves: id, Trigger: tandem.ByHand, CreatedBy: actor.By()}
 	return r.Engine.Queue(ctx, org, req, r.alongside(extra, r.note(actor, org, "run.approve", runThing(&run), nil, nil)))
+}
+
+// ApproveHere does it in this process, to its end.
+func (r *Registry) ApproveHere(ctx context.Context, actor Actor, org, id string, report tandem.Report) (tandem.Run, error) {
+	run, err := r.runTo(ctx, actor, org, id, ApproveRuns)
+	if err != nil {
+		return run, err
+	}
+	return r.Engine.Approve(ctx, org, id, actor.By(), report, r.note(actor, org, "run.approve", runThing(&run), nil, nil))
+}
+
+// runTo finds a run that the actor may do something with.
+func (r *Registry) runTo(ctx context.Context, actor Actor, org, id string, p Permission) (tandem.Run, error) {
+	if err := actor.may(org, p); err != nil {
+		return tandem.Run{}, err
+	}
+	return r.Store.Run(ctx, org, id)
 }
 
 // DiscardRun drops what a blocked run held back.
@@ -131,15 +160,21 @@ func (r *Registry) DiscardRun(ctx context.Context, actor Actor, org, id string) 
 
 // RevertRun queues a run that undoes a finished one (S29).
 func (r *Registry) RevertRun(ctx context.Context, actor Actor, org, id string, extra ...*tandem.Changes) (tandem.Run, error) {
-	if err := actor.may(org, RevertRuns); err != nil {
-		return tandem.Run{}, err
-	}
-	run, err := r.Store.Run(ctx, org, id)
+	run, err := r.runTo(ctx, actor, org, id, RevertRuns)
 	if err != nil {
 		return run, err
 	}
 	req := tandem.RunRequest{ServiceID: run.ServiceID, Reverts: id, Trigger: tandem.ByHand, CreatedBy: actor.By()}
 	return r.Engine.Queue(ctx, org, req, r.alongside(extra, r.note(actor, org, "run.revert", runThing(&run), nil, nil)))
+}
+
+// RevertHere does it in this process, to its end.
+func (r *Registry) RevertHere(ctx context.Context, actor Actor, org, id string, report tandem.Report) (tandem.Run, error) {
+	run, err := r.runTo(ctx, actor, org, id, RevertRuns)
+	if err != nil {
+		return run, err
+	}
+	return r.Engine.Revert(ctx, org, id, actor.By(), report, r.note(actor, org, "run.revert", runThing(&run), nil, nil))
 }
 
 // PreviewRevert hands each change that RevertRun would make to each.

@@ -52,7 +52,7 @@ func (r *Registry) SignIn(ctx context.Context, email, password, address string) 
 	if u.TOTPEnabled && right && !r.locked(&u) && u.DisabledAt == nil {
 		return SignedIn{User: u, NeedsCode: true}, nil // counted once the code is there
 	}
-	if err := r.judge(ctx, &u, address, right, u.TOTPStep, refused()); err != nil {
+	if err := r.judge(ctx, &u, try{by: byPassword, address: address, right: right, readStep: u.TOTPStep}, refused()); err != nil {
 		return SignedIn{}, err
 	}
 	r.rehash(ctx, &u, password)
@@ -79,9 +79,17 @@ func (r *Registry) locked(u *tandem.User) bool {
 	return u.LockedUntil != nil && r.Clock().Before(*u.LockedUntil)
 }
 
+// try is one try of a person at the door, or at what asks for their password again.
+type try struct {
+	by       way
+	address  string
+	right    bool
+	readStep int64 // the last code's step as it was read
+}
+
 // judge notes a try of a person and refuses it where it was wrong, or came too early, or is of one who may not come in.
 // What comes too early is not counted: otherwise a stranger could keep a person out for ever.
-func (r *Registry) judge(ctx context.Context, u *tandem.User, address string, right bool, readStep int64, refusal error) error {
+func (r *Registry) judge(ctx context.Context, u *tandem.User, t try, refusal error) error {
 	now := r.Clock()
 	// Many may try at once, and hashing takes a while: what counts is the row as it is now.
 	fresh, err := r.Server.User(ctx, u.ID)
@@ -89,27 +97,35 @@ func (r *Registry) judge(ctx context.Context, u *tandem.User, address string, ri
 		return err
 	}
 	if r.locked(&fresh) || fresh.DisabledAt != nil || fresh.Epoch != u.Epoch {
-		r.Throttle.fail(address, now)
+		r.Throttle.fail(t.address, now)
 		if err := r.asMuch(ctx); err != nil {
 			return err
 		}
 		return refusal
 	}
 	u.Failures = fresh.Failures
-	if right {
+	if t.right {
+		entries, err := r.enteredBy(ctx, u, &t)
+		if err != nil {
+			return err
+		}
 		u.Failures, u.LockedUntil, u.LastLoginAt = 0, nil, &now
-		if err := r.Server.NoteLogin(ctx, *u, readStep); !tandem.Is(err, tandem.Stale) {
+		if err := r.Server.NoteLogin(ctx, *u, t.readStep, entries...); !tandem.Is(err, tandem.Stale) {
 			return err
 		}
 		return refusal // its code was used a moment ago
 	}
-	r.Throttle.fail(address, now)
+	r.Throttle.fail(t.address, now)
 	u.Failures++
 	if wait := waiting(u.Failures, freeAccount); wait > 0 {
 		until := now.Add(wait)
 		u.LockedUntil = &until
 	}
-	if err := r.Server.NoteLogin(ctx, *u, readStep); err != nil && !tandem.Is(err, tandem.Stale) {
+	entries, err := r.refusedBy(ctx, u, &t)
+	if err != nil {
+		return err
+	}
+	if err := r.Server.NoteLogin(ctx, *u, t.readStep, entries...); err != nil && !tandem.Is(err, tandem.Stale) {
 		return err
 	}
 	return refusal

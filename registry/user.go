@@ -54,8 +54,11 @@ func (r *Registry) Rename(ctx context.Context, actor Actor, name string) (tandem
 // ChangeRole gives a person another role. Nobody gives, or takes, a role above their own; the last owner stays one. With a
 // version it is Stale when the member is at another one.
 func (r *Registry) ChangeRole(ctx context.Context, actor Actor, org, ref string, role tandem.Role, ifVersion ...int64) (m tandem.Member, err error) {
+	if err := actor.mayGive(org, role); err != nil {
+		return m, err
+	}
 	err = retryMoved(func() (err error) {
-		if m, err = r.memberTo(ctx, actor, org, ref, role); err != nil {
+		if m, err = r.memberTo(ctx, actor, org, ref); err != nil {
 			return err
 		}
 		if err := expect("change role", m.Email, m.Version, wanted(ifVersion)); err != nil || m.Role == role {
@@ -77,7 +80,7 @@ func (r *Registry) ChangeRole(ctx context.Context, actor Actor, org, ref string,
 // version it is Stale when the member is at another one.
 func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string, ifVersion ...int64) (m tandem.Member, err error) {
 	err = retryMoved(func() (err error) {
-		if m, err = r.memberTo(ctx, actor, org, ref, tandem.Viewer); err != nil {
+		if m, err = r.memberTo(ctx, actor, org, ref); err != nil {
 			return err
 		}
 		if err := expect("remove user", m.Email, m.Version, wanted(ifVersion)); err != nil {
@@ -96,7 +99,7 @@ func (r *Registry) RemoveUser(ctx context.Context, actor Actor, org, ref string,
 // the person belongs to: elsewhere it would be somebody else's decision. With a version it is Stale when the member is at
 // another one.
 func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string, disabled bool, ifVersion ...int64) (tandem.User, error) {
-	m, err := r.memberTo(ctx, actor, org, ref, tandem.Viewer)
+	m, err := r.memberTo(ctx, actor, org, ref)
 	if err != nil {
 		return m.User, err
 	}
@@ -140,9 +143,9 @@ func (r *Registry) DisableUser(ctx context.Context, actor Actor, org, ref string
 	})
 }
 
-// memberTo finds a member that the actor may change, to a role that the actor may give.
-func (r *Registry) memberTo(ctx context.Context, actor Actor, org, ref string, role tandem.Role) (tandem.Member, error) {
-	if err := actor.mayGive(org, role); err != nil {
+// memberTo finds a member that the actor may change.
+func (r *Registry) memberTo(ctx context.Context, actor Actor, org, ref string) (tandem.Member, error) {
+	if err := actor.may(org, ManageUsers); err != nil {
 		return tandem.Member{}, err
 	}
 	m, err := r.Server.Member(ctx, org, ref)
@@ -156,7 +159,7 @@ func (r *Registry) memberTo(ctx context.Context, actor Actor, org, ref string, r
 	return m, nil
 }
 
-// mayGive refuses to give a role above one's own.
+// mayGive refuses to give a role that allows what the actor may not do: one above its own, or beyond a token's scopes.
 func (a Actor) mayGive(org string, role tandem.Role) error {
 	if err := a.may(org, ManageUsers); err != nil {
 		return err
@@ -167,6 +170,12 @@ func (a Actor) mayGive(org string, role tandem.Role) error {
 	if !atMost(role, a.role(org)) {
 		return tandem.Errorf(tandem.Forbidden, "give role", string(role), "the role %s is above your role %s", role, a.role(org)).
 			WithHint("ask an owner")
+	}
+	for _, p := range Permissions(role) {
+		if !a.May(org, p) {
+			return tandem.Errorf(tandem.Forbidden, "give role", string(role), "the role %s includes %s, which the token's scopes do not", role, p).
+				WithHint("use a token without scopes, or sign in")
+		}
 	}
 	return nil
 }

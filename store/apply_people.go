@@ -36,6 +36,8 @@ func (a *apply) members(ctx context.Context) error {
 	return tandem.Errorf(tandem.Invalid, "", a.org, "this is the organization's last owner").WithHint("make somebody else an owner first")
 }
 
+var replaceMember = " ON CONFLICT (organization_id, user_id) DO UPDATE SET " + assign("role", "updated_at") + ", version = memberships.version + 1"
+
 func (a *apply) putMembers(ctx context.Context) error {
 	rows := lastOf(a.PutMembers, func(m *tandem.Membership) string { return m.UserID })
 	read := slices.Clone(a.DropMembers)
@@ -45,8 +47,9 @@ func (a *apply) putMembers(ctx context.Context) error {
 	if err := a.atVersions(ctx, "memberships", "user_id", "member", read); err != nil {
 		return err
 	}
-	if err := a.insert(ctx, a.tx, "memberships", memberWritten, " ON CONFLICT (organization_id, user_id) DO UPDATE SET "+assign("role", "updated_at")+", version = memberships.version + 1",
-		len(rows), func(b *bulk, i int) { writeMember(b, a.org, rows[i].UserID, rows[i]) }); err != nil {
+	if err := a.insert(ctx, a.tx, "memberships", memberWritten, replaceMember, len(rows), func(b *bulk, i int) {
+		writeMember(b, a.org, rows[i].UserID, rows[i])
+	}); err != nil {
 		return err
 	}
 	return a.inChunks("user_id", idsOf(a.DropMembers), chunk, func(list bun.Safe) error {
@@ -94,12 +97,16 @@ func idsOf(rows []tandem.Versioned) []string {
 }
 
 func (a *apply) invitations(ctx context.Context) error {
-	rows := lastOf(a.PutInvitations, func(i *tandem.Invitation) string { return i.ID })
-	return a.insert(ctx, a.tx, "invitations", "organization_id, "+invitationColumns,
-		" ON CONFLICT (organization_id, id) DO UPDATE SET "+assign("email", "role", "invited_by", "expires_at", "accepted_at", "revoked_at", "updated_at"),
+	return a.putInvitations(ctx, a.tx, a.org, lastOf(a.PutInvitations, func(i *tandem.Invitation) string { return i.ID }))
+}
+
+func (s *Store) putInvitations(ctx context.Context, tx bun.Conn, org string, rows []*tandem.Invitation) error {
+	return s.insert(ctx, tx, "invitations", "organization_id, email_folded, "+invitationColumns,
+		" ON CONFLICT (organization_id, id) DO UPDATE SET "+assign("email", "email_folded", "role", "invited_by", "expires_at", "accepted_at", "revoked_at", "updated_at"),
 		len(rows), func(b *bulk, i int) {
 			n := rows[i]
-			b.text(a.org)
+			b.text(org)
+			b.text(fold(n.Email))
 			b.text(n.ID)
 			b.text(n.Email)
 			b.text(string(n.Role))

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -105,6 +106,23 @@ func (s *Store) Invitation(ctx context.Context, org, id string) (tandem.Invitati
 		return tandem.Invitation{}, err
 	}
 	return found[0], nil
+}
+
+// InvitationTo gives the open invitation, of any organization, that an email was sent first.
+func (s *Store) InvitationTo(ctx context.Context, email string, now time.Time) (in tandem.Invitation, err error) {
+	const op = "find an invitation"
+	if err := checkText(email); err != nil {
+		return in, s.fail(op, err)
+	}
+	err = s.read(ctx, op, everyOrganization, func(tx bun.Conn) error {
+		var expires, accepted, revoked, created, updated stamp
+		err := tx.QueryRowContext(ctx, "SELECT organization_id, "+invitationColumns+` FROM invitations WHERE email_folded = ?
+			AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ? ORDER BY created_at, id LIMIT 1`, fold(email), at(now)).
+			Scan(&in.OrganizationID, &in.ID, &in.Email, &in.Role, &in.InvitedBy, &expires, &accepted, &revoked, &created, &updated)
+		in.ExpiresAt, in.CreatedAt, in.UpdatedAt = expires.Time, created.Time, updated.Time
+		return noRow(err, missing("invitation", email))
+	})
+	return in, err
 }
 
 func (s *Store) invitations(ctx context.Context, op, org, tail string, args ...any) (found []tandem.Invitation, err error) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -18,17 +19,19 @@ const organizationRead = "id, name, slug, settings, version, created_at, updated
 // CreateOrganization adds an organization; Exists when its id or slug is taken.
 func (s *Store) CreateOrganization(ctx context.Context, o tandem.Organization, along ...tandem.Along) error {
 	const op = "create an organization"
-	return s.writeWith(ctx, op, everyOrganization, along, func(tx bun.Conn) error {
-		return s.takenBy(s.insert(ctx, tx, "organizations", organizationRead, "", 1, func(b *bulk, _ int) {
-			b.text(o.ID)
-			b.text(o.Name)
-			b.text(o.Slug)
-			b.json(o.Settings, len(o.Settings) == 0)
-			b.int(max(o.Version, 1))
-			b.instant(o.CreatedAt)
-			b.instant(o.UpdatedAt)
-		}), op, o.Slug, "another organization has this slug")
-	})
+	return s.writeWith(ctx, op, everyOrganization, along, func(tx bun.Conn) error { return s.addOrganization(ctx, tx, op, &o) })
+}
+
+func (s *Store) addOrganization(ctx context.Context, tx bun.Conn, op string, o *tandem.Organization) error {
+	return s.takenBy(s.insert(ctx, tx, "organizations", organizationRead, "", 1, func(b *bulk, _ int) {
+		b.text(o.ID)
+		b.text(o.Name)
+		b.text(o.Slug)
+		b.json(o.Settings, len(o.Settings) == 0)
+		b.int(max(o.Version, 1))
+		b.instant(o.CreatedAt)
+		b.instant(o.UpdatedAt)
+	}), op, o.Slug, "another organization has this slug")
 }
 
 // takenBy turns a unique violation into Exists.
@@ -82,16 +85,28 @@ var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "delive
 	"device_pushes", "pending_jobs", "events", "service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
 	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
 	"device_tags", "device_hardware_ids", "devices", "device_services",
-	"memberships", "invitations", "api_tokens", "idempotency_keys", "audit_unsealed", "audit_log", "audit_seals", "audit_checkpoints"}
+	"memberships", "invitations", "api_tokens", "idempotency_keys"}
 
 // DeleteOrganization removes an organization at a version, 0 for any, and everything in it. Its audit too: the triggers that keep it let it go
 // while the organization stands in emptied_organizations, which no other transaction ever sees.
-func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64) error {
+func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64, now time.Time, audit ...tandem.AuditEntry) error {
 	return s.write(ctx, "delete an organization", id, func(tx bun.Conn) error {
 		if err := s.lockOrganization(ctx, tx, id, version); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO emptied_organizations (id) VALUES (?)", id); err != nil {
+		var name, slug word
+		if err := tx.QueryRowContext(ctx, "SELECT name, slug FROM organizations WHERE id = ?", id).Scan(&name, &slug); err != nil {
+			return err
+		}
+		if err := s.audit(ctx, tx, id, audit); err != nil {
+			return err
+		}
+		if err := s.insert(ctx, tx, "deleted_organizations", "id, name, slug, deleted_at", "", 1, func(b *bulk, _ int) {
+			b.text(id)
+			b.text(string(name))
+			b.text(string(slug))
+			b.instant(now)
+		}); err != nil {
 			return err
 		}
 		for _, table := range emptied {
@@ -99,13 +114,25 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64
 				return err
 			}
 		}
-		for _, table := range []string{"emptied_organizations", "organizations"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE id = ?", id); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := tx.ExecContext(ctx, "DELETE FROM organizations WHERE id = ?", id)
+		return err
 	})
+}
+
+// DeletedOrganizations lists those whose audit outlives them, the last deleted first.
+func (s *Store) DeletedOrganizations(ctx context.Context) (found []tandem.DeletedOrganization, err error) {
+	err = s.read(ctx, "list deleted organizations", everyOrganization, func(tx bun.Conn) error {
+		found = nil
+		return query(ctx, tx, func(rows *sql.Rows) error {
+			o := tandem.DeletedOrganization{}
+			var deleted stamp
+			err := rows.Scan(&o.ID, &o.Name, &o.Slug, &deleted)
+			o.DeletedAt = deleted.Time
+			found = append(found, o)
+			return err
+		}, "SELECT id, name, slug, deleted_at FROM deleted_organizations ORDER BY deleted_at DESC, id DESC")
+	})
+	return found, err
 }
 
 // Organizations lists all, by slug.

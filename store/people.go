@@ -74,19 +74,7 @@ func (s *Store) takenEmail(err error, op string, u *tandem.User) error {
 
 // CreateUser adds a person, and the memberships; Exists when the email is taken.
 func (s *Store) CreateUser(ctx context.Context, u tandem.User, memberships []tandem.Membership, audit ...tandem.AuditEntry) error {
-	const op = "create a person"
-	return s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
-		err := s.insert(ctx, tx, "users", userWritten, "", 1, func(b *bulk, _ int) { writeUser(b, &u) })
-		if err != nil {
-			return s.takenEmail(err, op, &u)
-		}
-		if err := s.insert(ctx, tx, "memberships", memberWritten, "", len(memberships), func(b *bulk, i int) {
-			writeMember(b, memberships[i].OrganizationID, u.ID, &memberships[i])
-		}); err != nil {
-			return s.parentless(err, "organization", "")
-		}
-		return s.audit(ctx, tx, everyOrganization, audit)
-	})
+	return s.admit(ctx, "create a person", &tandem.Admission{User: &u, Memberships: memberships, Audit: audit})
 }
 
 // UpdateUser rewrites a person; Stale when the version moved. LastLoginAt is NoteLogin's, and TOTPStep never goes back.
@@ -129,7 +117,7 @@ func (s *Store) movedUser(ctx context.Context, tx bun.Conn, id, message, hint st
 
 // NoteLogin writes Failures, LockedUntil, TOTPStep and LastLoginAt alone, without a version. A TOTPStep that is not
 // above the stored one, and not equal to readStep, is Stale: the code was used meanwhile.
-func (s *Store) NoteLogin(ctx context.Context, u tandem.User, readStep int64) error {
+func (s *Store) NoteLogin(ctx context.Context, u tandem.User, readStep int64, audit ...tandem.AuditEntry) error {
 	return s.write(ctx, "note a sign-in", everyOrganization, func(tx bun.Conn) error {
 		b := bulk{dialect: s.dialect}
 		locked := b.literal(func() { b.optTime(u.LockedUntil) })
@@ -143,8 +131,11 @@ func (s *Store) NoteLogin(ctx context.Context, u tandem.User, readStep int64) er
 		}
 		n, err := count(tx.ExecContext(ctx, "UPDATE users SET failures = ?, locked_until = ?, last_login_at = ?, totp_step = "+s.dialect.Greatest()+
 			"(totp_step, ?) WHERE id = ?"+unused, u.Failures, locked, login, u.TOTPStep, u.ID))
-		if err != nil || n > 0 {
+		if err != nil {
 			return err
+		}
+		if n > 0 {
+			return s.audit(ctx, tx, everyOrganization, audit)
 		}
 		return s.movedUser(ctx, tx, u.ID, "this code was used already", "wait for the next one")
 	})
@@ -160,22 +151,33 @@ func (s *Store) UserBySubject(ctx context.Context, issuer, subject string) (tand
 	return s.oneUser(ctx, subject, "WHERE u.issuer = ? AND u.subject = ?", issuer, subject)
 }
 
-func (s *Store) oneUser(ctx context.Context, ref, tail string, args ...any) (u tandem.User, err error) {
+func (s *Store) oneUser(ctx context.Context, ref, tail string, args ...string) (u tandem.User, err error) {
 	const op = "find a person"
-	for _, arg := range args {
-		if err := checkText(arg.(string)); err != nil {
-			return u, s.fail(op, err)
-		}
+	values, err := checked(args)
+	if err != nil {
+		return u, s.fail(op, err)
 	}
 	err = s.read(ctx, op, everyOrganization, func(tx bun.Conn) error {
 		r := userScan{}
-		if err := tx.QueryRowContext(ctx, "SELECT "+userRead+" FROM users AS u "+tail, args...).Scan(r.targets()...); err != nil {
+		if err := tx.QueryRowContext(ctx, "SELECT "+userRead+" FROM users AS u "+tail, values...).Scan(r.targets()...); err != nil {
 			return noRow(err, missing("person", ref))
 		}
 		u, err = r.user()
 		return err
 	})
 	return u, err
+}
+
+// checked gives texts as arguments of a statement, when each can be one.
+func checked(texts []string) ([]any, error) {
+	args := make([]any, len(texts))
+	for i, text := range texts {
+		if err := checkText(text); err != nil {
+			return nil, err
+		}
+		args[i] = text
+	}
+	return args, nil
 }
 
 // CountUsers counts the people of all organizations.

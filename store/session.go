@@ -61,18 +61,22 @@ func (s *Store) UseLink(ctx context.Context, purpose tandem.LinkPurpose, hash st
 		return link, s.fail(op, err)
 	}
 	err = s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
-		n, err := count(tx.ExecContext(ctx, "UPDATE one_time_links SET used_at = ? WHERE hash = ? AND purpose = ? AND used_at IS NULL AND expires_at > ?",
-			at(now), hash, string(purpose), at(now)))
-		if err != nil {
+		if err := spendLink(ctx, tx, purpose, hash, now); err != nil {
 			return err
-		}
-		if n == 0 {
-			return missingLink()
 		}
 		link, err = scanLink(ctx, tx, "hash = ?", hash)
 		return err
 	})
 	return link, err
+}
+
+func spendLink(ctx context.Context, tx bun.Conn, purpose tandem.LinkPurpose, hash string, now time.Time) error {
+	result, err := tx.ExecContext(ctx, "UPDATE one_time_links SET used_at = ? WHERE hash = ? AND purpose = ? AND used_at IS NULL AND expires_at > ?",
+		at(now), hash, string(purpose), at(now))
+	if err != nil {
+		return err
+	}
+	return affected(result, missingLink())
 }
 
 // missingLink says no more than whoever holds a link may know.

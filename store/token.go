@@ -23,14 +23,13 @@ func (s *Store) Token(ctx context.Context, org, id string) (tandem.Token, error)
 }
 
 // oneToken never names the hash in an error.
-func (s *Store) oneToken(ctx context.Context, org, id, condition string, args ...any) (tandem.Token, error) {
+func (s *Store) oneToken(ctx context.Context, org, id, condition string, args ...string) (tandem.Token, error) {
 	const op = "find a token"
-	for _, arg := range args {
-		if err := checkText(arg.(string)); err != nil {
-			return tandem.Token{}, s.fail(op, err)
-		}
+	values, err := checked(args)
+	if err != nil {
+		return tandem.Token{}, s.fail(op, err)
 	}
-	found, err := s.tokens(ctx, op, org, condition, args...)
+	found, err := s.tokens(ctx, op, org, condition, values...)
 	if err == nil && len(found) == 0 {
 		err = s.fail(op, missing("token", id))
 	}

@@ -96,15 +96,15 @@ func (r *run) storeHeld(ctx context.Context) error {
 }
 
 // Approve lets through what a blocked run held back, as a new run.
-func (e *Engine) Approve(ctx context.Context, org, runID, by string, report tandem.Report) (tandem.Run, error) {
+func (e *Engine) Approve(ctx context.Context, org, runID, by string, report tandem.Report, along ...tandem.Along) (tandem.Run, error) {
 	blocked, err := e.blocked(ctx, org, runID)
 	if err != nil {
 		return tandem.Run{}, err
 	}
 	if blocked.Reverts != "" {
-		return e.revert(ctx, org, blocked.Reverts, blocked.PlanID, by, report)
+		return e.revert(ctx, org, blocked.Reverts, blocked.PlanID, by, report, along)
 	}
-	return e.Run(ctx, org, tandem.RunRequest{ServiceID: blocked.ServiceID, Operation: blocked.Operation, Trigger: tandem.ByHand, PlanID: blocked.PlanID, CreatedBy: by}, report)
+	return e.Run(ctx, org, tandem.RunRequest{ServiceID: blocked.ServiceID, Operation: blocked.Operation, Trigger: tandem.ByHand, PlanID: blocked.PlanID, CreatedBy: by}, report, along...)
 }
 
 // Discard drops what a blocked run held back. What caused it is still there: the next run holds it back again.

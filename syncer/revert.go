@@ -17,18 +17,18 @@ import (
 // Revert undoes a finished run as a new run, from its entries' before-values. A field that changed
 // since is left alone and named, as is what cannot be undone. Where it would delete or roll out too
 // much, these are held back, and the run ends blocked (S18): Approve does them.
-func (e *Engine) Revert(ctx context.Context, org, runID, by string, report tandem.Report) (tandem.Run, error) {
-	return e.revert(ctx, org, runID, "", by, report)
+func (e *Engine) Revert(ctx context.Context, org, runID, by string, report tandem.Report, along ...tandem.Along) (tandem.Run, error) {
+	return e.revert(ctx, org, runID, "", by, report, along)
 }
 
 // revert undoes a run: all of it, or what a plan holds that an earlier try held back.
-func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, report tandem.Report) (tandem.Run, error) {
+func (e *Engine) revert(ctx context.Context, org, runID, planID, by string, report tandem.Report, along []tandem.Along) (tandem.Run, error) {
 	r, err := e.reverting(ctx, org, runID, planID, by, report)
 	if err != nil {
 		return tandem.Run{}, err
 	}
 	defer r.letGo()
-	if err := r.queue(ctx); err != nil {
+	if err := r.queue(ctx, along...); err != nil {
 		return r.record, err
 	}
 	held, err := r.takeLease(ctx)

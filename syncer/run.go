@@ -139,7 +139,7 @@ func (r *run) warn(text string) {
 // why it failed; partial, blocked and canceled runs are no error.
 //
 // Cancelling ctx stops the run at its next batch border: it ends canceled, and nothing is half done.
-func (e *Engine) Run(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report) (tandem.Run, error) {
+func (e *Engine) Run(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report, along ...tandem.Along) (tandem.Run, error) {
 	service, err := e.Store.Service(ctx, org, req.ServiceID)
 	if err != nil {
 		return tandem.Run{}, err
@@ -152,7 +152,7 @@ func (e *Engine) Run(ctx context.Context, org string, req tandem.RunRequest, rep
 	}
 	r := e.prepare(org, service, req, report)
 	defer r.letGo()
-	if err := r.queue(ctx); err != nil {
+	if err := r.queue(ctx, along...); err != nil {
 		return r.record, err
 	}
 	held, err := r.takeLease(ctx)

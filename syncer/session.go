@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -65,7 +66,7 @@ func (r *run) askedBy(along []tandem.Along) *tandem.Changes {
 	c := &tandem.Changes{}
 	for i := range along {
 		for _, e := range along[i].Audit {
-			e.RunID = r.record.ID
+			e.RunID = cmp.Or(e.RunID, r.record.ID)
 			c.Audit = append(c.Audit, e)
 		}
 	}

@@ -188,6 +188,20 @@ func (c *Client) AuditChain(ctx context.Context, org string, after int64, limit 
 	return r.Entries, err
 }
 
+// AuditEnd gives where the chain ends.
+func (c *Client) AuditEnd(ctx context.Context, org string) (tandem.AuditSeal, error) {
+	var seal tandem.AuditSeal
+	err := c.do(ctx, call{method: http.MethodGet, path: path("audit", "end"), org: org}, &seal)
+	return seal, err
+}
+
+// RunDigests gives what a run's entries are now, to be held against what the audit tells of them.
+func (c *Client) RunDigests(ctx context.Context, org, run string) (tandem.RunDigests, error) {
+	var digests tandem.RunDigests
+	err := c.do(ctx, call{method: http.MethodGet, path: path("audit", "runs", run, "digests"), org: org}, &digests)
+	return digests, err
+}
+
 // AuditTail gives the entries that are not sealed yet, oldest first, and counts them.
 func (c *Client) AuditTail(ctx context.Context, org string, limit int) ([]tandem.AuditEntry, int, error) {
 	var r struct {

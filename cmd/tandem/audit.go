@@ -17,11 +17,13 @@ import (
 type AuditCmd struct {
 	Verify AuditVerifyCmd `cmd:"" help:"Check that nothing in the audit was changed, removed, inserted or re-ordered."`
 	Export AuditExportCmd `cmd:"" help:"Write the audit as JSON lines, ending with its head."`
+
+	Deleted AuditDeletedCmd `cmd:"" help:"List the organizations that were deleted and whose audit is left."`
 }
 
 // AuditVerifyCmd is `tandem audit verify`.
 type AuditVerifyCmd struct {
-	In
+	inAudit
 	Head   string `placeholder:"FILE" help:"Compare with this earlier head: a file of --save-head, or an export."`
 	Save   string `name:"save-head" placeholder:"FILE" help:"Write the present head to this file, when nothing is wrong."`
 	Export string `placeholder:"FILE" help:"Check this export instead of the database."`
@@ -46,7 +48,7 @@ func (c *AuditVerifyCmd) Run(ctx context.Context, a *app) error {
 		}
 		earlier = &head
 	}
-	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+	return a.inAudit(ctx, c.inAudit, func(s *desk, org tandem.Organization) error {
 		watch := s.out.newProgress()
 		result, err := s.VerifyAudit(ctx, org.ID, earlier, func(done, of int64) {
 			watch.report(tandem.Progress{Phase: "verifying", Done: int(done), Total: int(of)})
@@ -134,14 +136,14 @@ func (a *app) showVerdict(r *audit.Result) error {
 
 // AuditExportCmd is `tandem audit export`.
 type AuditExportCmd struct {
-	In
+	inAudit
 	File  string `arg:"" optional:"" help:"The file to write; standard output when left out."`
 	Force bool   `help:"Overwrite the file if it is there."`
 }
 
 // Run exports. A file appears under its name only when it is whole.
 func (c *AuditExportCmd) Run(ctx context.Context, a *app) error {
-	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+	return a.inAudit(ctx, c.inAudit, func(s *desk, org tandem.Organization) error {
 		if c.File == "" || c.File == "-" {
 			_, err := s.ExportAudit(ctx, org.ID, a.Stdout)
 			return err

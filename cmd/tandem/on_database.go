@@ -185,8 +185,7 @@ func (s onDatabase) IgnoreRemote(ctx context.Context, org, service string, exter
 
 // Sync does a run here.
 func (s onDatabase) Sync(ctx context.Context, org string, req tandem.RunRequest, report tandem.Report) (tandem.Run, error) {
-	req.Trigger, req.CreatedBy = tandem.ByHand, s.actor.By()
-	return s.engine.Run(ctx, org, req, report)
+	return s.registry.RunHere(ctx, s.actor, org, req, report)
 }
 
 // Preview plans a run.
@@ -201,12 +200,12 @@ func (s onDatabase) ImportRemote(ctx context.Context, org, service string, exter
 
 // ApproveRun does here what a run held back.
 func (s onDatabase) ApproveRun(ctx context.Context, org, id string, report tandem.Report) (tandem.Run, error) {
-	return s.engine.Approve(ctx, org, id, s.actor.By(), report)
+	return s.registry.ApproveHere(ctx, s.actor, org, id, report)
 }
 
 // RevertRun undoes a run here.
 func (s onDatabase) RevertRun(ctx context.Context, org, id string, report tandem.Report) (tandem.Run, error) {
-	return s.engine.Revert(ctx, org, id, s.actor.By(), report)
+	return s.registry.RevertHere(ctx, s.actor, org, id, report)
 }
 
 // PreviewRevert says what undoing a run would change.

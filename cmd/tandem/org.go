@@ -148,6 +148,7 @@ func (c *OrgDeleteCmd) Run(ctx context.Context, a *app) error {
 			return a.out.value(map[string]any{"deleted": o.ID})
 		}
 		a.out.printf("deleted the organization %s\n", o.Slug)
+		a.out.note("its audit is left until retention removes it, for whoever has the database: tandem audit verify --org-id %s\n", o.ID)
 		return nil
 	})
 }

@@ -26,7 +26,7 @@ var ours = []string{"organizations", "devices", "device_hardware_ids", "device_t
 	"remote_devices", "remote_intents", "remote_entities", "sync_plans", "sync_plan_changes", "golioth_sync_log", "golioth_sync_log_entries",
 	"device_conflicts", "service_leases", "service_budgets", "service_slots",
 	"users", "memberships", "sessions", "one_time_links", "invitations", "api_tokens", "idempotency_keys",
-	"audit_log", "audit_seals", "audit_checkpoints", "audit_unsealed", "emptied_organizations",
+	"audit_log", "audit_seals", "audit_checkpoints", "audit_unsealed", "deleted_organizations",
 	"deliveries", "delivery_keys", "delivery_states", "device_observations", "device_pushes", "alerts", "notification_channels", "notifications",
 	"events", "pending_jobs"}
 

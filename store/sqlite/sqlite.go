@@ -18,6 +18,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/pressly/goose/v3"
@@ -194,10 +195,11 @@ func (*dialect) Taken(err error) bool {
 	return extended == lib.SQLITE_CONSTRAINT_UNIQUE || extended == lib.SQLITE_CONSTRAINT_PRIMARYKEY
 }
 
-// Missing is a violated foreign key.
+// Missing is a violated foreign key, or what a trigger holds in the place of one.
 func (*dialect) Missing(err error) bool {
 	_, extended, _ := code(err)
-	return extended == lib.SQLITE_CONSTRAINT_FOREIGNKEY
+	return extended == lib.SQLITE_CONSTRAINT_FOREIGNKEY ||
+		extended == lib.SQLITE_CONSTRAINT_TRIGGER && strings.Contains(err.Error(), "no such organization")
 }
 
 // Error maps by result code, never by text.

@@ -316,7 +316,7 @@ var auditTests = map[string]func(*world){
 		w.must(err)
 		w.equal(pick(entries, func(e tandem.Entry) tandem.EntryOutcome { return e.Outcome }), []tandem.EntryOutcome{tandem.OutcomeDone})
 		w.must(w.owner("DELETE FROM golioth_sync_log_entries" + of)) // what retention does
-		w.must(w.st.DeleteOrganization(w.ctx, w.org, 0))
+		w.must(w.st.DeleteOrganization(w.ctx, w.org, 0, w.now))
 	},
 	"S37 the audit tells of a run's entries by their digest": func(w *world) {
 		s, d := w.service("svc"), w.device("d")

@@ -66,7 +66,7 @@ var concurrentTests = map[string]func(*world){
 					func() error {
 						return second.Apply(w.ctx, w.org, &tandem.Changes{DropMembers: []tandem.Versioned{{ID: u.ID, Version: 1}}})
 					}},
-				"organization": {func() error { return first.UpdateOrganization(w.ctx, org) }, func() error { return second.DeleteOrganization(w.ctx, org.ID, org.Version) }},
+				"organization": {func() error { return first.UpdateOrganization(w.ctx, org) }, func() error { return second.DeleteOrganization(w.ctx, org.ID, org.Version, w.now) }},
 			} {
 				var wins atomic.Int64
 				var wait sync.WaitGroup

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"tandem"
@@ -21,7 +22,7 @@ var organizationTests = map[string]func(*world){
 		w.equal(again, o)
 		o.Version--
 		w.wantCode(w.st.UpdateOrganization(w.ctx, o), tandem.Stale)
-		w.wantCode(w.st.DeleteOrganization(w.ctx, o.ID, o.Version), tandem.Stale)
+		w.wantCode(w.st.DeleteOrganization(w.ctx, o.ID, o.Version, w.now), tandem.Stale)
 		w.other()
 		list, err := w.st.Organizations(w.ctx)
 		w.must(err)
@@ -50,18 +51,29 @@ var organizationTests = map[string]func(*world){
 		_, err := w.st.Organization(w.ctx, "nobody")
 		w.wantCode(err, tandem.NotFound)
 		w.wantCode(w.st.UpdateOrganization(w.ctx, tandem.Organization{ID: "nobody", Name: "x", Slug: "nobody-at-all", UpdatedAt: w.now}), tandem.NotFound)
-		w.wantCode(w.st.DeleteOrganization(w.ctx, "nobody", 0), tandem.NotFound)
+		w.wantCode(w.st.DeleteOrganization(w.ctx, "nobody", 0, w.now), tandem.NotFound)
 	},
-	"deleting removes everything in it and nothing else": func(w *world) {
+	"deleting removes everything in it but its audit, and nothing else": func(w *world) {
 		b := w.other()
 		full(w)
 		full(b)
 		before := snapshot(b)
-		w.must(w.st.DeleteOrganization(w.ctx, w.org, 0))
-		_, err := w.st.Organization(w.ctx, w.org)
+		o, err := w.st.Organization(w.ctx, w.org)
+		w.must(err)
+		audited := w.audited()
+		last := w.newAudit("organization.delete", func(e *tandem.AuditEntry) { e.At = time.Now().UTC().Add(time.Hour).Truncate(time.Second) })
+		w.must(w.st.DeleteOrganization(w.ctx, w.org, 0, w.now, last))
+		_, err = w.st.Organization(w.ctx, w.org)
 		w.wantCode(err, tandem.NotFound)
-		w.must(w.st.CreateOrganization(w.ctx, tandem.Organization{ID: w.org, Name: "again", Slug: "again-" + w.org, CreatedAt: w.now, UpdatedAt: w.now}))
-		if left := snapshot(w); left != emptySnapshot(w) {
+		w.equal(pick(w.audited(), entryID), append([]string{last.ID}, pick(audited, entryID)...))
+		w.wantCode(w.st.Apply(w.ctx, w.org, &tandem.Changes{Along: tandem.Along{Audit: []tandem.AuditEntry{w.newAudit("later")}}}), tandem.NotFound)
+		deleted, err := w.st.DeletedOrganizations(w.ctx)
+		w.must(err)
+		if want := (tandem.DeletedOrganization{ID: o.ID, Name: o.Name, Slug: o.Slug, DeletedAt: w.now}); !slices.Contains(deleted, want) {
+			w.Errorf("deleted are %v, without %v", deleted, want)
+		}
+		w.must(w.st.CreateOrganization(w.ctx, tandem.Organization{ID: w.id(), Name: "again", Slug: o.Slug, CreatedAt: w.now, UpdatedAt: w.now}))
+		if left := snapshot(w, auditParts...); left != snapshot(w.other(), auditParts...) {
 			w.Errorf("left behind: %s", left)
 		}
 		if after := snapshot(b); after != before {

@@ -169,7 +169,7 @@ var peopleTests = map[string]func(*world){
 		none, err := w.st.Belongings(w.ctx, "nobody")
 		w.must(err)
 		w.equal(none, []tandem.Belonging(nil))
-		w.must(w.st.DeleteOrganization(w.ctx, b.org, 0))
+		w.must(w.st.DeleteOrganization(w.ctx, b.org, 0, w.now))
 		found, err = w.st.Belongings(w.ctx, u.ID)
 		w.must(err)
 		w.equal(found, want[:1])

@@ -56,6 +56,7 @@ func readPeople(w *world, f queried) {
 	check(w.st.Member(w.ctx, w.org, u.Email))
 	check(w.st.User(w.ctx, u.Email))
 	check(w.st.UserBySubject(w.ctx, u.Issuer, u.Subject))
+	missed(w.st.InvitationTo(w.ctx, u.Email, w.now))
 	check(w.st.Belongings(w.ctx, u.ID))
 	check(w.st.Invitations(w.ctx, w.org))
 	check(w.st.Tokens(w.ctx, w.org))

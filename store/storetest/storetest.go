@@ -58,7 +58,7 @@ func Run(t *testing.T, db Database) {
 		{"Organizations", organizationTests}, {"Services", serviceTests}, {"Devices", deviceTests}, {"Apply", applyTests},
 		{"Sync", syncTests}, {"Runs", runTests}, {"Conflicts", conflictTests}, {"Plans", planTests},
 		{"Leases", leaseTests}, {"Budgets", budgetTests}, {"Values", valueTests}, {"Concurrent", concurrentTests}, {"Foreign", foreignTests},
-		{"People", peopleTests}, {"Sessions", sessionTests}, {"Tokens", tokenTests}, {"Answers", answerTests}, {"Audit", auditTests},
+		{"People", peopleTests}, {"Sessions", sessionTests}, {"Admission", admissionTests}, {"Tokens", tokenTests}, {"Answers", answerTests}, {"Audit", auditTests},
 		{"Deliveries", deliveryTests}, {"Alerts", alertTests}, {"Schedule", scheduleTests}, {"Jobs", jobTests}, {"Events", eventTests}, {"Retention", retentionTests}, {"Overview", overviewTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

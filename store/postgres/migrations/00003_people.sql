@@ -65,6 +65,7 @@ CREATE TABLE invitations (
     organization_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     email text NOT NULL,
+    email_folded text COLLATE "C" NOT NULL,
     role text COLLATE "C" NOT NULL,
     invited_by text COLLATE "C" NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -75,6 +76,7 @@ CREATE TABLE invitations (
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX invitations_created_at ON invitations (organization_id, created_at, id);
+CREATE INDEX invitations_email ON invitations (email_folded, created_at, id);
 
 CREATE TABLE api_tokens (
     organization_id text COLLATE "C" NOT NULL,
@@ -108,9 +110,10 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
 
--- The audit (S37) and what seals it. All three are append-only, as the triggers below have it.
+-- The audit (S37) and what seals it. All three are append-only, as the triggers below have it. They outlive their
+-- organization: no foreign key holds them to it, and a trigger takes entries of one that there is only.
 CREATE TABLE audit_log (
-    organization_id text COLLATE "C" NOT NULL REFERENCES organizations (id),
+    organization_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,
     actor_kind text COLLATE "C" NOT NULL,
@@ -161,9 +164,12 @@ CREATE TABLE audit_unsealed (
     PRIMARY KEY (organization_id, entry_id)
 );
 
--- An organization that is being removed stands here until the end of that transaction: its record may go with it.
-CREATE TABLE emptied_organizations (
-    id text COLLATE "C" NOT NULL PRIMARY KEY
+-- Organizations that were deleted: their audit is still here, until retention has removed it.
+CREATE TABLE deleted_organizations (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    slug text COLLATE "C" NOT NULL,
+    deleted_at timestamptz NOT NULL
 );
 
 -- Which entries were written together, by the id of the first: what a "run.batch" of the audit has the digest of.
@@ -181,9 +187,6 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION tandem_audit_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    IF EXISTS (SELECT FROM emptied_organizations AS o WHERE o.id = OLD.organization_id) THEN
-        RETURN OLD;
-    END IF;
     IF TG_TABLE_NAME = 'audit_log' THEN
         IF EXISTS (SELECT FROM audit_seals AS s WHERE s.organization_id = OLD.organization_id AND s.entry_id = OLD.id
             AND s.seq <= (SELECT MAX(c.seq) FROM audit_checkpoints AS c WHERE c.organization_id = OLD.organization_id)) THEN
@@ -203,11 +206,15 @@ END
 $$;
 -- +goose StatementEnd
 
--- What is added waits for its seal, and stops waiting with it.
+-- What is added is of an organization that there is, waits for its seal, and stops waiting with it.
 -- +goose StatementBegin
 CREATE FUNCTION tandem_audit_added() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_TABLE_NAME = 'audit_log' THEN
+        PERFORM FROM organizations AS o WHERE o.id IN (SELECT a.organization_id FROM added AS a) FOR KEY SHARE;
+        IF EXISTS (SELECT FROM added AS a WHERE NOT EXISTS (SELECT FROM organizations AS o WHERE o.id = a.organization_id)) THEN
+            RAISE EXCEPTION 'audit_log: no such organization' USING ERRCODE = 'foreign_key_violation';
+        END IF;
         INSERT INTO audit_unsealed (organization_id, entry_id) SELECT organization_id, id FROM added;
     ELSE
         DELETE FROM audit_unsealed AS u USING added AS a WHERE u.organization_id = a.organization_id AND u.entry_id = a.entry_id;
@@ -254,10 +261,13 @@ ALTER TABLE one_time_links ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everyone ON one_time_links
     USING ((SELECT current_setting('tandem.organization_id', true)) = '*');
 
+-- Who signs in through an identity provider is looked for among the invitations of all organizations.
 GRANT SELECT, INSERT, UPDATE, DELETE ON invitations TO tandem_app;
 ALTER TABLE invitations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY organization ON invitations
     USING (organization_id = (SELECT current_setting('tandem.organization_id', true)));
+CREATE POLICY everyone ON invitations FOR SELECT
+    USING ((SELECT current_setting('tandem.organization_id', true)) = '*');
 
 -- A token is looked up by its hash before the organization is known.
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_tokens TO tandem_app;
@@ -296,7 +306,7 @@ CREATE POLICY organization ON audit_unsealed
 CREATE POLICY everyone ON audit_unsealed FOR SELECT
     USING ((SELECT current_setting('tandem.organization_id', true)) = '*');
 
-GRANT SELECT, INSERT, DELETE ON emptied_organizations TO tandem_app;
-ALTER TABLE emptied_organizations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY organization ON emptied_organizations
-    USING (id = (SELECT current_setting('tandem.organization_id', true)));
+GRANT SELECT, INSERT ON deleted_organizations TO tandem_app;
+ALTER TABLE deleted_organizations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY organization ON deleted_organizations
+    USING ((SELECT current_setting('tandem.organization_id', true)) IN ('*', id));

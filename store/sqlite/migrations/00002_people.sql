@@ -65,6 +65,7 @@ CREATE TABLE invitations (
     organization_id TEXT NOT NULL,
     id TEXT NOT NULL,
     email TEXT NOT NULL,
+    email_folded TEXT NOT NULL,
     role TEXT NOT NULL,
     invited_by TEXT NOT NULL,
     expires_at TEXT NOT NULL,
@@ -75,6 +76,7 @@ CREATE TABLE invitations (
     PRIMARY KEY (organization_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invitations_created_at ON invitations (organization_id, created_at, id);
+CREATE INDEX invitations_email ON invitations (email_folded, created_at, id);
 
 CREATE TABLE api_tokens (
     organization_id TEXT NOT NULL,
@@ -108,9 +110,10 @@ CREATE TABLE idempotency_keys (
 ) STRICT;
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
 
--- The audit (S37) and what seals it. All three are append-only, as the triggers below have it.
+-- The audit (S37) and what seals it. All three are append-only, as the triggers below have it. They outlive their
+-- organization: no foreign key holds them to it, and a trigger takes entries of one that there is only.
 CREATE TABLE audit_log (
-    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    organization_id TEXT NOT NULL,
     id TEXT NOT NULL,
     at TEXT NOT NULL,
     actor_kind TEXT NOT NULL,
@@ -161,9 +164,12 @@ CREATE TABLE audit_unsealed (
     PRIMARY KEY (organization_id, entry_id)
 ) STRICT, WITHOUT ROWID;
 
--- An organization that is being removed stands here until the end of that transaction: its record may go with it.
-CREATE TABLE emptied_organizations (
-    id TEXT NOT NULL PRIMARY KEY
+-- Organizations that were deleted: their audit is still here, until retention has removed it.
+CREATE TABLE deleted_organizations (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    deleted_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Which entries were written together, by the id of the first: what a "run.batch" of the audit has the digest of.
@@ -226,8 +232,7 @@ END;
 -- An entry goes when a checkpoint stands for its seal; a seal when a checkpoint stands for it; a checkpoint never.
 -- +goose StatementBegin
 CREATE TRIGGER audit_log_delete BEFORE DELETE ON audit_log
-WHEN NOT EXISTS (SELECT 1 FROM emptied_organizations AS o WHERE o.id = OLD.organization_id)
-    AND NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.organization_id = OLD.organization_id AND s.entry_id = OLD.id
+WHEN NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.organization_id = OLD.organization_id AND s.entry_id = OLD.id
         AND s.seq <= (SELECT MAX(c.seq) FROM audit_checkpoints AS c WHERE c.organization_id = OLD.organization_id))
 BEGIN
     SELECT RAISE(ABORT, 'audit_log is append-only');
@@ -235,17 +240,23 @@ END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER audit_seals_delete BEFORE DELETE ON audit_seals
-WHEN NOT EXISTS (SELECT 1 FROM emptied_organizations AS o WHERE o.id = OLD.organization_id)
-    AND NOT EXISTS (SELECT 1 FROM audit_checkpoints AS c WHERE c.organization_id = OLD.organization_id AND c.seq >= OLD.seq)
+WHEN NOT EXISTS (SELECT 1 FROM audit_checkpoints AS c WHERE c.organization_id = OLD.organization_id AND c.seq >= OLD.seq)
 BEGIN
     SELECT RAISE(ABORT, 'audit_seals is append-only');
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER audit_checkpoints_delete BEFORE DELETE ON audit_checkpoints
-WHEN NOT EXISTS (SELECT 1 FROM emptied_organizations AS o WHERE o.id = OLD.organization_id)
 BEGIN
     SELECT RAISE(ABORT, 'audit_checkpoints is append-only');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER audit_log_organization BEFORE INSERT ON audit_log
+WHEN NOT EXISTS (SELECT 1 FROM organizations AS o WHERE o.id = NEW.organization_id)
+BEGIN
+    SELECT RAISE(ABORT, 'audit_log: no such organization');
 END;
 -- +goose StatementEnd
 
@@ -264,8 +275,7 @@ END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER audit_unsealed_delete BEFORE DELETE ON audit_unsealed
-WHEN NOT EXISTS (SELECT 1 FROM emptied_organizations AS o WHERE o.id = OLD.organization_id)
-    AND NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.organization_id = OLD.organization_id AND s.entry_id = OLD.entry_id)
+WHEN NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.organization_id = OLD.organization_id AND s.entry_id = OLD.entry_id)
 BEGIN
     SELECT RAISE(ABORT, 'an entry of the audit waits for its seal');
 END;
