@@ -13,6 +13,7 @@ import (
 	"tandem/web/device"
 	"tandem/web/entry"
 	"tandem/web/history"
+	"tandem/web/notlinked"
 	"tandem/web/overview"
 	"tandem/web/shell"
 	"tandem/web/sync"
@@ -29,15 +30,16 @@ type Options struct {
 	Provider  bool                // people may sign in through an identity provider
 	PublicURL string
 	Version   string
+	Tour      bool // the pages have the demo's tour
 }
 
 // New gives the handler of all pages, for "/".
 func New(o Options) (http.Handler, error) {
-	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version})
+	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour})
 	if err != nil {
 		return nil, err
 	}
-	before := entry.New(entry.Options{Registry: o.Registry, Log: o.Log, Provider: o.Provider})
+	before := entry.New(entry.Options{Registry: o.Registry, Log: o.Log, Provider: o.Provider, Actor: o.Actor})
 	for _, pattern := range entry.Patterns {
 		site.Public(pattern, before)
 	}
@@ -57,6 +59,7 @@ var pages = []func(*shell.Site){
 	alert.Register,
 	sync.Register,
 	conflict.Register,
+	notlinked.Register,
 }
 
 // Assets gives the handler of what the pages load, for asset.Prefix.

@@ -91,7 +91,7 @@ func inboxPage(v inbox) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "\" hx-trigger=\"change, submit, input from:find:#search delay:250ms\" hx-target=\"#inbox\" hx-swap=\"outerHTML\" hx-replace-url=\"false\" role=\"search\" id=\"filter\"><div class=\"col-12 col-md\"><label class=\"visually-hidden\" for=\"search\">Search by device</label> <input class=\"form-control\" type=\"search\" id=\"search\" name=\"search\" value=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "\" hx-trigger=\"change, submit, input changed delay:250ms from:#search\" hx-target=\"#inbox\" hx-swap=\"outerHTML\" role=\"search\" id=\"filter\"><div class=\"col-12 col-md\"><label class=\"visually-hidden\" for=\"search\">Search by device</label> <input class=\"form-control\" type=\"search\" id=\"search\" name=\"search\" value=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
