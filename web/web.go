@@ -13,6 +13,7 @@ import (
 	"tandem/web/device"
 	"tandem/web/entry"
 	"tandem/web/history"
+	"tandem/web/integration"
 	"tandem/web/notlinked"
 	"tandem/web/overview"
 	"tandem/web/shell"
@@ -58,6 +59,7 @@ var pages = []func(*shell.Site){
 	delivery.Register,
 	alert.Register,
 	sync.Register,
+	integration.Register,
 	conflict.Register,
 	notlinked.Register,
 }

@@ -1,0 +1,14 @@
+"use strict";
+// Settings that count only with a choice are shown only with it: data-shown-when="name=value".
+(() => {
+  function all() {
+    for (const place of document.querySelectorAll("[data-shown-when]")) {
+      const [name, value] = place.dataset.shownWhen.split("=");
+      const field = place.closest("form")?.elements[name];
+      if (field) place.hidden = field.value !== value;
+    }
+  }
+  all();
+  document.addEventListener("change", all);
+  document.body.addEventListener("htmx:after:settle", all);
+})();
