@@ -24,7 +24,7 @@ RUN     ?=
 ##@ Start here
 
 .PHONY: demo
-demo: build ## Build, then watch a simulated fleet being imported, edited on both sides and synced
+demo: build ## Build, then look at a simulated fleet that lives, on pages of its own, with a short tour
 	$(BIN) demo $(ARGS)
 
 .PHONY: test

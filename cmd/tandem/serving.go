@@ -26,6 +26,8 @@ import (
 type serving struct {
 	*session
 	cmd     *ServeCmd
+	routes  []server.Route // beside the usual ones
+	tour    bool           // the pages have the demo's tour
 	server  *server.Server
 	metrics *server.Metrics
 	traces  *server.Traces
@@ -72,9 +74,10 @@ func (a *app) openServing(ctx context.Context) (*session, error) {
 	}
 }
 
-// newServing wires the parts. What it opened is closed again when it fails.
-func newServing(ctx context.Context, c *ServeCmd, s *session) (v *serving, err error) {
-	v = &serving{session: s, cmd: c, metrics: server.NewMetrics(version, s.Clock)}
+// newServing wires the parts; those of the demo have a tour, and routes beside the usual ones. What it opened is closed
+// again when it fails.
+func newServing(ctx context.Context, c *ServeCmd, s *session, demo ...server.Route) (v *serving, err error) {
+	v = &serving{session: s, cmd: c, routes: demo, tour: len(demo) > 0, metrics: server.NewMetrics(version, s.Clock)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.stop())
@@ -174,7 +177,7 @@ func (v *serving) shell(ctx context.Context) error {
 		return err
 	}
 	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Changed: v.api.ForgetUser,
-		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version})
+		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour})
 	if err != nil {
 		return err
 	}
@@ -182,12 +185,12 @@ func (v *serving) shell(ctx context.Context) error {
 		PublicURL: v.cmd.PublicURL, TrustedProxies: proxies, Health: v.health(), Metrics: v.metrics, MetricsListen: v.cmd.MetricsListen,
 		MetricsToken: server.Secret(token.Reveal()), Traces: v.traces, Stopping: v.api.Close, Grace: stopRequests, Log: v.log, Clock: v.Clock, NewID: newID,
 		Limits: server.Limits{AddressRate: v.cmd.AddressRate, TokenRate: v.cmd.TokenRate, WebhookRate: v.cmd.WebhookRate},
-		Routes: []server.Route{
+		Routes: append([]server.Route{
 			{Pattern: "/api/", Handler: v.api, Kind: server.Program, MaxBody: maxUpload, Name: v.api.RouteName},
 			{Pattern: webhook.Pattern, Handler: v.hooks, Kind: server.Webhook},
 			{Pattern: web.AssetPrefix, Handler: web.Assets(), Kind: server.Asset},
 			{Pattern: "/", Handler: pages, Kind: server.Page, MaxBody: maxUpload},
-		}})
+		}, v.routes...)})
 	if err != nil {
 		return err
 	}
@@ -241,7 +244,9 @@ func (v *serving) openJobs(ctx context.Context) (*jobs.Database, error) {
 // run serves until ctx ends, then stops in order: no new requests, what was received is stored, runs stop at their
 // next batch.
 func (v *serving) run(ctx context.Context) error {
-	v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
+	if !v.tour {
+		v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.server.Run(ctx) })
 	if v.mailing != nil {

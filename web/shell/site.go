@@ -23,6 +23,7 @@ type Options struct {
 	Changed   func(userID string)
 	PublicURL string // how people and services reach the server, "" where that is not known
 	Version   string
+	Tour      bool // the pages have the demo's tour
 }
 
 // Site is what the pages are registered with.
