@@ -106,10 +106,13 @@ func (p *page) batteryPlot(found []tandem.DeviceObservation, since time.Time) pa
 		put(*p.d.BatteryAt, *p.d.BatteryLevel)
 		least, most = min(least, *p.d.BatteryLevel), max(most, *p.d.BatteryLevel)
 	}
-	plot.Series = []part.Series{line}
 	if len(plot.X) > 0 {
 		plot.Summary = fmt.Sprintf("Battery: %d reports, between %.0f %% and %.0f %%.", len(plot.X), least, most)
+		// The whole of the time is shown, also where nothing was reported.
+		plot.X = append(append([]float64{float64(since.Unix())}, plot.X...), float64(p.c.Now().Unix()))
+		line.Values = append(append([]*float64{nil}, line.Values...), nil)
 	}
+	plot.Series = []part.Series{line}
 	return plot
 }
 
@@ -138,6 +141,10 @@ func (p *page) connectivityPlot(found []tandem.DeviceObservation, since time.Tim
 		line.Values = append(line.Values, part.Value(value))
 	}
 	if n := len(plot.X); n > 0 {
+		if begin := float64(since.Unix()); plot.X[0] > begin {
+			plot.X, line.Values = append([]float64{begin}, plot.X...), append([]*float64{nil}, line.Values...)
+			n++
+		}
 		plot.X = append(plot.X, float64(p.c.Now().UnixMilli())/1000)
 		line.Values = append(line.Values, line.Values[n-1])
 		plot.Summary = fmt.Sprintf("Connectivity: went offline %d times.", went)

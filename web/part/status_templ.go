@@ -8,7 +8,11 @@ package part
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-import "tandem"
+import (
+	"strings"
+
+	"tandem"
+)
 
 // DeviceStatus shows whether a device is heard of.
 func DeviceStatus(s tandem.Status) templ.Component {
@@ -32,7 +36,7 @@ func DeviceStatus(s tandem.Status) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = Badge(deviceColor(s), string(s)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Badge(deviceColor(s), strings.ReplaceAll(string(s), "_", " ")).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
