@@ -208,20 +208,13 @@ func (d *demoWorld) breakDown(ctx context.Context) error {
 	return nil
 }
 
-// goLive turns the schedule on, and connects the fleet's webhook, so that what devices report shows at once.
+// goLive turns the fleet's schedule on, and connects its webhook, so that what devices report shows at once.
 func (d *demoWorld) goLive(ctx context.Context, base string) error {
 	fleet := d.project(demoFleet)
 	if _, err := d.ConnectWebhook(ctx, d.org.ID, fleet.service.ID, base, false); err != nil {
 		return err
 	}
 	on, minute := true, 60
-	for _, p := range d.projects {
-		if p.id == demoLab {
-			continue
-		}
-		if _, err := d.UpdateService(ctx, d.org.ID, p.service.ID, serviceEdit{SyncEnabled: &on, SyncInterval: &minute}); err != nil {
-			return fmt.Errorf("turn the schedule of %s on: %w", p.id, err)
-		}
-	}
-	return nil
+	_, err := d.UpdateService(ctx, d.org.ID, fleet.service.ID, serviceEdit{SyncEnabled: &on, SyncInterval: &minute})
+	return err
 }
