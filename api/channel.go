@@ -39,6 +39,7 @@ func (a *API) channels() {
 		OrganizationParam
 		Listing
 		Selection
+		Sort channelSort `query:"sort"`
 	}
 	type channelList struct {
 		Channels   []tandem.Channel  `json:"channels"`
@@ -48,7 +49,8 @@ func (a *API) channels() {
 		func(ctx context.Context, in *listInput) (*body[channelList], error) {
 			c := callerOf(ctx)
 			all, err := a.options.Registry.Channels(ctx, c.actor, c.org)
-			return with(channelList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			page, err := sortedPage(tandem.ChannelOrder, all, string(in.Sort), in.Listing, err)
+			return with(channelList{page, in.pagination(len(all))}, err)
 		})
 	handle(a, route("channels-show", http.MethodGet, "/api/v1/channels/{id}", "channels", "Show a channel"),
 		func(ctx context.Context, in *ByID) (*tagged[tandem.Channel], error) {
@@ -164,7 +166,7 @@ func (a *API) channelEdits() {
 				n := &rows[i]
 				all = append(all, notification{n.ID, n.AlertID, n.Reason, n.Attempts, n.NextAt, n.SentAt, n.Error, n.DeadAt, n.CreatedAt})
 			}
-			return with(notificationList{all, in.pagination(total)}, err)
+			return with(notificationList{all, tandem.PaginatedSome(in.page(), total)}, err)
 		})
 }
 

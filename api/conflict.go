@@ -13,14 +13,15 @@ import (
 
 // ConflictFilter is how conflicts are found.
 type ConflictFilter struct {
-	Service  string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-	Device   string `query:"device" maxLength:"100" doc:"About this device, by id."`
-	External string `query:"external_device" maxLength:"200" doc:"About this remote device, by id; also finds ambiguous matches."`
-	Field    string `query:"field" maxLength:"300" doc:"About this field; a bare field also finds its leaves."`
-	Type     string `query:"type" enum:"concurrent_modification,initial_mismatch,ambiguous_match,deleted_remotely,deleted_locally"`
-	Status   string `query:"status" enum:"pending,resolving,resolved,ignored,auto_resolved,converged,superseded" doc:"With this status; open ones when left out."`
-	All      bool   `query:"all" doc:"Closed ones too."`
-	Search   string `query:"search" maxLength:"200" doc:"Part of the device's name."`
+	Service  string       `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+	Device   string       `query:"device" maxLength:"100" doc:"About this device, by id."`
+	External string       `query:"external_device" maxLength:"200" doc:"About this remote device, by id; also finds ambiguous matches."`
+	Field    string       `query:"field" maxLength:"300" doc:"About this field; a bare field also finds its leaves."`
+	Type     string       `query:"type" enum:"concurrent_modification,initial_mismatch,ambiguous_match,deleted_remotely,deleted_locally"`
+	Status   string       `query:"status" enum:"pending,resolving,resolved,ignored,auto_resolved,converged,superseded" doc:"With this status; open ones when left out."`
+	All      bool         `query:"all" doc:"Closed ones too."`
+	Search   string       `query:"search" maxLength:"200" doc:"Part of the device's name."`
+	Sort     conflictSort `query:"sort"`
 }
 
 // SettleInput says how conflicts are settled.
@@ -83,7 +84,8 @@ func (a *API) conflicts() {
 				return nil, err
 			}
 			filter := tandem.ConflictFilter{ServiceID: service, DeviceIDs: splitList(in.Device), ExternalDeviceIDs: splitList(in.External), Field: tandem.Path(in.Field),
-				Type: tandem.ConflictType(in.Type), Status: tandem.ResolutionStatus(in.Status), All: in.All, Search: in.Search, Page: in.page()}
+				Type: tandem.ConflictType(in.Type), Status: tandem.ResolutionStatus(in.Status), All: in.All, Search: in.Search,
+				Sort: string(in.Sort), Page: in.page()}
 			conflicts, total, err := a.options.Registry.Conflicts(ctx, c.actor, c.org, filter)
 			return with(conflictList{list(conflicts), in.pagination(total)}, err)
 		})

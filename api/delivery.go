@@ -12,10 +12,11 @@ func (a *API) deliveries() {
 		OrganizationParam
 		Listing
 		Selection
-		Service  string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-		Status   string `query:"status" enum:"stored,retrying,waiting,processed,dead,refused"`
-		Type     string `query:"type" maxLength:"100" doc:"Of this event type, such as device.data."`
-		External string `query:"external_device" maxLength:"200" doc:"About this remote device, by id."`
+		Service  string       `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+		Status   string       `query:"status" enum:"stored,retrying,waiting,processed,dead,refused"`
+		Type     string       `query:"type" maxLength:"100" doc:"Of this event type, such as device.data."`
+		External string       `query:"external_device" maxLength:"200" doc:"About this remote device, by id."`
+		Sort     deliverySort `query:"sort"`
 	}
 	type deliveryList struct {
 		Deliveries []tandem.Delivery `json:"deliveries"`
@@ -29,11 +30,11 @@ func (a *API) deliveries() {
 				return nil, err
 			}
 			rows, total, err := a.options.Registry.Deliveries(ctx, c.actor, c.org, tandem.DeliveryFilter{ServiceID: service, Status: tandem.DeliveryStatus(in.Status), Type: in.Type,
-				ExternalDeviceID: in.External, Page: in.page()})
+				ExternalDeviceID: in.External, Sort: string(in.Sort), Page: in.page()})
 			for i := range rows {
 				rows[i].Body = list(rows[i].Body)
 			}
-			return with(deliveryList{list(rows), in.pagination(total)}, err)
+			return with(deliveryList{list(rows), tandem.PaginatedSome(in.page(), total)}, err)
 		})
 
 	handle(a, route("deliveries-show", http.MethodGet, "/api/v1/deliveries/{id}", "deliveries", "Show a received webhook"),
@@ -77,10 +78,11 @@ func (a *API) alerts() {
 		OrganizationParam
 		Listing
 		Selection
-		Service string `query:"service" maxLength:"200" doc:"About this service, by id or name."`
-		Kind    string `query:"kind" enum:"conflicts,run_failed,run_blocked,service_degraded,key_rejected,dead_letters,test"`
-		Status  string `query:"status" enum:"raised,acknowledged,resolved" doc:"With this status; open ones when left out."`
-		All     bool   `query:"all" doc:"Resolved ones too."`
+		Service string    `query:"service" maxLength:"200" doc:"About this service, by id or name."`
+		Kind    string    `query:"kind" enum:"conflicts,run_failed,run_blocked,service_degraded,key_rejected,dead_letters,test"`
+		Status  string    `query:"status" enum:"raised,acknowledged,resolved" doc:"With this status; open ones when left out."`
+		All     bool      `query:"all" doc:"Resolved ones too."`
+		Sort    alertSort `query:"sort"`
 	}
 	type alertList struct {
 		Alerts     []tandem.Alert    `json:"alerts"`
@@ -94,7 +96,7 @@ func (a *API) alerts() {
 				return nil, err
 			}
 			rows, total, err := a.options.Registry.Alerts(ctx, c.actor, c.org, tandem.AlertFilter{ServiceID: service, Kind: tandem.AlertKind(in.Kind), Status: tandem.AlertStatus(in.Status),
-				All: in.All, Page: in.page()})
+				All: in.All, Sort: string(in.Sort), Page: in.page()})
 			return with(alertList{list(rows), in.pagination(total)}, err)
 		})
 	handle(a, route("alerts-show", http.MethodGet, "/api/v1/alerts/{id}", "alerts", "Show an alert"),

@@ -63,25 +63,25 @@ func (f *DeviceFields) edit() (registry.DeviceEdit, error) {
 
 // DeviceFilter is how devices are found.
 type DeviceFilter struct {
-	IDs        string `query:"ids" maxLength:"40000" doc:"These, by id, separated by commas."`
-	Search     string `query:"search" maxLength:"200" doc:"Part of the name, device_id or a hardware id."`
-	Status     string `query:"status" enum:"online,offline,never_seen"`
-	Type       string `query:"device_type" maxLength:"255"`
-	Lifecycle  string `query:"lifecycle" enum:"active,inactive,maintenance,decommissioned"`
-	Tag        string `query:"tag" maxLength:"255"`
-	Blueprint  string `query:"blueprint" maxLength:"255"`
-	Cohort     string `query:"cohort" maxLength:"255"`
-	Enabled    string `query:"enabled" enum:"true,false"`
-	Service    string `query:"service" maxLength:"200" doc:"Linked to this service, by id or name."`
-	SyncStatus string `query:"sync_status" enum:"pending,synced,error,conflict,unlinked" doc:"With this status on the service, or on any."`
-	NotLinked  bool   `query:"not_linked" doc:"Not linked to the service, or to any."`
-	Sort       string `query:"sort" enum:"name,-name,device_id,-device_id,last_seen,-last_seen,battery_level,-battery_level,created_at,-created_at,updated_at,-updated_at" doc:"A minus in front descends."`
+	IDs        string     `query:"ids" maxLength:"40000" doc:"These, by id, separated by commas."`
+	Search     string     `query:"search" maxLength:"200" doc:"Part of the name, device_id or a hardware id."`
+	Status     string     `query:"status" enum:"online,offline,never_seen"`
+	Type       string     `query:"device_type" maxLength:"255"`
+	Lifecycle  string     `query:"lifecycle" enum:"active,inactive,maintenance,decommissioned"`
+	Tag        string     `query:"tag" maxLength:"255"`
+	Blueprint  string     `query:"blueprint" maxLength:"255"`
+	Cohort     string     `query:"cohort" maxLength:"255"`
+	Enabled    string     `query:"enabled" enum:"true,false"`
+	Service    string     `query:"service" maxLength:"200" doc:"Linked to this service, by id or name."`
+	SyncStatus string     `query:"sync_status" enum:"pending,synced,error,conflict,unlinked" doc:"With this status on the service, or on any."`
+	NotLinked  bool       `query:"not_linked" doc:"Not linked to the service, or to any."`
+	Sort       deviceSort `query:"sort"`
 }
 
 func (a *API) deviceFilter(ctx context.Context, c caller, f *DeviceFilter) (tandem.DeviceFilter, error) {
 	service, err := a.serviceID(ctx, c, f.Service)
 	filter := tandem.DeviceFilter{IDs: splitList(f.IDs), Search: f.Search, Status: tandem.Status(f.Status), Type: f.Type, Lifecycle: tandem.Lifecycle(f.Lifecycle), Tag: f.Tag,
-		Blueprint: f.Blueprint, Cohort: f.Cohort, ServiceID: service, SyncStatus: tandem.SyncStatus(f.SyncStatus), NotLinked: f.NotLinked, Sort: f.Sort}
+		Blueprint: f.Blueprint, Cohort: f.Cohort, ServiceID: service, SyncStatus: tandem.SyncStatus(f.SyncStatus), NotLinked: f.NotLinked, Sort: string(f.Sort)}
 	if f.Enabled != "" {
 		enabled := f.Enabled == "true"
 		filter.Enabled = &enabled
@@ -356,9 +356,10 @@ func (a *API) deviceViews() {
 	type observedInput struct {
 		DeviceByID
 		Listing
-		Path  string    `query:"path" maxLength:"300" doc:"Of this path, such as battery_level."`
-		Since time.Time `query:"since" doc:"Not before."`
-		Until time.Time `query:"until" doc:"Before."`
+		Path  string          `query:"path" maxLength:"300" doc:"Of this path, such as battery_level."`
+		Since time.Time       `query:"since" doc:"Not before."`
+		Until time.Time       `query:"until" doc:"Before."`
+		Sort  observationSort `query:"sort"`
 	}
 	type observedPage struct {
 		Observations []tandem.DeviceObservation `json:"observations"`
@@ -367,7 +368,8 @@ func (a *API) deviceViews() {
 	handle(a, route("devices-observations", http.MethodGet, "/api/v1/devices/{id}/observations", "devices", "List what a device reported, newest first"),
 		func(ctx context.Context, in *observedInput) (*body[observedPage], error) {
 			c := callerOf(ctx)
-			all, total, err := a.options.Registry.DeviceObservations(ctx, c.actor, c.org, in.ID, tandem.ObservationFilter{Path: in.Path, Since: in.Since, Until: in.Until, Page: in.page()})
-			return with(observedPage{list(all), in.pagination(total)}, err)
+			all, total, err := a.options.Registry.DeviceObservations(ctx, c.actor, c.org, in.ID, tandem.ObservationFilter{Path: in.Path, Since: in.Since, Until: in.Until,
+				Sort: string(in.Sort), Page: in.page()})
+			return with(observedPage{list(all), tandem.PaginatedSome(in.page(), total)}, err)
 		})
 }

@@ -27,8 +27,7 @@ func (l Listing) page() tandem.Page {
 
 // pagination says which part a reply holds.
 func (l Listing) pagination(total int) tandem.Pagination {
-	page := l.page()
-	return tandem.Pagination{Page: page.Number, Limit: page.Limit, Total: total, Pages: (total + page.Limit - 1) / page.Limit}
+	return tandem.Paginated(l.page(), total)
 }
 
 // Selection names the fields that a reply is to hold.

@@ -14,6 +14,7 @@ func (a *API) organizations() {
 	type listInput struct {
 		Listing
 		Selection
+		Sort organizationSort `query:"sort"`
 	}
 	type organizationList struct {
 		Organizations []tandem.Organization `json:"organizations"`
@@ -22,7 +23,8 @@ func (a *API) organizations() {
 	handle(a, route("organizations-list", http.MethodGet, "/api/v1/organizations", "organizations", "List one's organizations"),
 		func(ctx context.Context, in *listInput) (*body[organizationList], error) {
 			all, err := a.options.Registry.Organizations(ctx, callerOf(ctx).actor)
-			return with(organizationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			page, err := sortedPage(tandem.OrganizationOrder, all, string(in.Sort), in.Listing, err)
+			return with(organizationList{page, in.pagination(len(all))}, err)
 		})
 
 	type organizationCreateInput struct {
@@ -131,6 +133,7 @@ func (a *API) audit() {
 		Search    string    `query:"search" maxLength:"200" doc:"Part of the thing's or the actor's name."`
 		Since     time.Time `query:"since" doc:"Not before."`
 		Until     time.Time `query:"until" doc:"Before."`
+		Sort      auditSort `query:"sort"`
 	}
 	type auditList struct {
 		Entries    []tandem.SealedEntry `json:"entries"`
@@ -140,7 +143,7 @@ func (a *API) audit() {
 		func(ctx context.Context, in *listInput) (*body[auditList], error) {
 			c := callerOf(ctx)
 			rows, total, err := a.options.Registry.Audit(ctx, c.actor, c.org, tandem.AuditFilter{Actor: in.Actor, Action: in.Action, ThingType: in.ThingType, ThingID: in.ThingID,
-				RunID: in.Run, Search: in.Search, Since: in.Since, Until: in.Until, Page: in.page()})
+				RunID: in.Run, Search: in.Search, Since: in.Since, Until: in.Until, Sort: string(in.Sort), Page: in.page()})
 			return with(auditList{list(rows), in.pagination(total)}, err)
 		})
 

@@ -131,14 +131,15 @@ func (a *API) histories() {
 		OrganizationParam
 		Listing
 		Selection
-		Device  string `query:"device" required:"true" minLength:"1" maxLength:"100" doc:"About this device, by id."`
-		Service string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-		Field   string `query:"field" maxLength:"300" doc:"About this field, or path of metadata."`
-		Side    string `query:"side" enum:"local,remote"`
-		Action  string `query:"action" enum:"create,update,delete,link,unlink,recreate,conflict,settle,drift,rename,read"`
-		Outcome string `query:"outcome" enum:"done,failed,moved,held,pending"`
-		Search  string `query:"search" maxLength:"200" doc:"Part of the device's name or the error."`
-		Newest  bool   `query:"newest" doc:"Newest first."`
+		Device  string    `query:"device" required:"true" minLength:"1" maxLength:"100" doc:"About this device, by id."`
+		Service string    `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+		Field   string    `query:"field" maxLength:"300" doc:"About this field, or path of metadata."`
+		Side    string    `query:"side" enum:"local,remote"`
+		Action  string    `query:"action" enum:"create,update,delete,link,unlink,recreate,conflict,settle,drift,rename,read"`
+		Outcome string    `query:"outcome" enum:"done,failed,moved,held,pending"`
+		Search  string    `query:"search" maxLength:"200" doc:"Part of the device's name or the error."`
+		Newest  bool      `query:"newest" doc:"Newest first, where sort says nothing."`
+		Sort    entrySort `query:"sort"`
 	}
 	type entryPage struct {
 		Entries    []tandem.Entry    `json:"entries"`
@@ -152,7 +153,8 @@ func (a *API) histories() {
 				return nil, err
 			}
 			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{DeviceID: in.Device, ServiceID: service, Path: tandem.Path(in.Field),
-				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest, Page: in.page()})
+				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest,
+				Sort: string(in.Sort), Page: in.page()})
 			return with(entryPage{list(entries), in.pagination(total)}, err)
 		})
 }

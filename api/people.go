@@ -15,6 +15,7 @@ func (a *API) tokens() {
 		OrganizationParam
 		Listing
 		Selection
+		Sort tokenSort `query:"sort"`
 	}
 	type tokenList struct {
 		Tokens     []tandem.Token    `json:"tokens"`
@@ -24,7 +25,8 @@ func (a *API) tokens() {
 		func(ctx context.Context, in *listInput) (*body[tokenList], error) {
 			c := callerOf(ctx)
 			all, err := a.options.Registry.Tokens(ctx, c.actor, c.org)
-			return with(tokenList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			page, err := sortedPage(tandem.TokenOrder, all, string(in.Sort), in.Listing, err)
+			return with(tokenList{page, in.pagination(len(all))}, err)
 		})
 
 	type tokenCreateInput struct {
@@ -75,8 +77,9 @@ func (a *API) users() {
 		OrganizationParam
 		Listing
 		Selection
-		Search string `query:"search" maxLength:"200" doc:"Part of the email or name."`
-		Role   string `query:"role" enum:"owner,admin,manager,operator,viewer"`
+		Search string     `query:"search" maxLength:"200" doc:"Part of the email or name."`
+		Role   string     `query:"role" enum:"owner,admin,manager,operator,viewer"`
+		Sort   memberSort `query:"sort"`
 	}
 	type userList struct {
 		Users      []tandem.Member   `json:"users"`
@@ -85,7 +88,8 @@ func (a *API) users() {
 	handle(a, route("users-list", http.MethodGet, "/api/v1/users", "users", "List the members, by email"),
 		func(ctx context.Context, in *listInput) (*body[userList], error) {
 			c := callerOf(ctx)
-			rows, total, err := a.options.Registry.Users(ctx, c.actor, c.org, tandem.MemberFilter{Search: in.Search, Role: tandem.Role(in.Role), Page: in.page()})
+			rows, total, err := a.options.Registry.Users(ctx, c.actor, c.org, tandem.MemberFilter{Search: in.Search, Role: tandem.Role(in.Role),
+				Sort: string(in.Sort), Page: in.page()})
 			return with(userList{list(rows), in.pagination(total)}, err)
 		})
 
@@ -176,6 +180,7 @@ func (a *API) invitations() {
 		OrganizationParam
 		Listing
 		Selection
+		Sort invitationSort `query:"sort"`
 	}
 	type invitationList struct {
 		Invitations []tandem.Invitation `json:"invitations"`
@@ -185,7 +190,8 @@ func (a *API) invitations() {
 		func(ctx context.Context, in *listInput) (*body[invitationList], error) {
 			c := callerOf(ctx)
 			all, err := a.options.Registry.Invitations(ctx, c.actor, c.org)
-			return with(invitationList{list(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			page, err := sortedPage(tandem.InvitationOrder, all, string(in.Sort), in.Listing, err)
+			return with(invitationList{page, in.pagination(len(all))}, err)
 		})
 
 	type invitationCreateInput struct {

@@ -13,11 +13,12 @@ func (a *API) remoteDevices() {
 		OrganizationParam
 		Listing
 		Selection
-		Service   string `query:"service" maxLength:"200" doc:"By id or name; may be left out where there is one only."`
-		Search    string `query:"search" maxLength:"200" doc:"Part of the name."`
-		Reason    string `query:"reason" enum:"not_imported,filtered,ambiguous,ignored,unlinked"`
-		Ignored   bool   `query:"ignored" doc:"With the ignored ones."`
-		NotLinked bool   `query:"not_linked" doc:"Only those that nothing here is linked to, which is what is kept."`
+		Service   string        `query:"service" maxLength:"200" doc:"By id or name; may be left out where there is one only."`
+		Search    string        `query:"search" maxLength:"200" doc:"Part of the name."`
+		Reason    string        `query:"reason" enum:"not_imported,filtered,ambiguous,ignored,unlinked"`
+		Ignored   bool          `query:"ignored" doc:"With the ignored ones."`
+		NotLinked bool          `query:"not_linked" doc:"Only those that nothing here is linked to, which is what is kept."`
+		Sort      notLinkedSort `query:"sort"`
 	}
 	type remoteList struct {
 		RemoteDevices []tandem.NotLinked `json:"remote_devices"`
@@ -30,7 +31,8 @@ func (a *API) remoteDevices() {
 			if err != nil {
 				return nil, err
 			}
-			rows, total, err := a.options.Registry.NotLinked(ctx, c.actor, c.org, service, tandem.NotLinkedFilter{Search: in.Search, Reason: in.Reason, Ignored: in.Ignored, Page: in.page()})
+			rows, total, err := a.options.Registry.NotLinked(ctx, c.actor, c.org, service, tandem.NotLinkedFilter{Search: in.Search, Reason: in.Reason, Ignored: in.Ignored,
+				Sort: string(in.Sort), Page: in.page()})
 			for i := range rows {
 				rows[i].Device.HardwareIDs, rows[i].Device.TagIDs = list(rows[i].Device.HardwareIDs), list(rows[i].Device.TagIDs)
 			}

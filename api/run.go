@@ -112,6 +112,7 @@ func (a *API) runs() {
 		Since     time.Time `query:"since" doc:"Not created before."`
 		Until     time.Time `query:"until" doc:"Created before."`
 		Search    string    `query:"search" maxLength:"200" doc:"Part of the error."`
+		Sort      runSort   `query:"sort"`
 	}
 	type runList struct {
 		Runs       []tandem.Run      `json:"runs"`
@@ -126,7 +127,7 @@ func (a *API) runs() {
 			}
 			runs, total, err := a.options.Registry.Runs(ctx, c.actor, c.org, tandem.RunFilter{ServiceID: service, Status: tandem.RunStatus(in.Status),
 				Operation: tandem.Operation(in.Operation), Trigger: tandem.Trigger(in.Trigger), CreatedBy: in.CreatedBy, DeviceID: in.Device,
-				Since: in.Since, Until: in.Until, Search: in.Search, Page: in.page()})
+				Since: in.Since, Until: in.Until, Search: in.Search, Sort: string(in.Sort), Page: in.page()})
 			return with(runList{list(runs), in.pagination(total)}, err)
 		})
 
@@ -156,13 +157,14 @@ func (a *API) runs() {
 		ByID
 		Listing
 		Selection
-		Device  string `query:"device" maxLength:"100" doc:"About this device, by id."`
-		Field   string `query:"field" maxLength:"300" doc:"About this field, or path of metadata."`
-		Side    string `query:"side" enum:"local,remote"`
-		Action  string `query:"action" enum:"create,update,delete,link,unlink,recreate,conflict,settle,drift,rename,read"`
-		Outcome string `query:"outcome" enum:"done,failed,moved,held,pending"`
-		Search  string `query:"search" maxLength:"200" doc:"Part of the device's name or the error."`
-		Newest  bool   `query:"newest" doc:"Newest first."`
+		Device  string    `query:"device" maxLength:"100" doc:"About this device, by id."`
+		Field   string    `query:"field" maxLength:"300" doc:"About this field, or path of metadata."`
+		Side    string    `query:"side" enum:"local,remote"`
+		Action  string    `query:"action" enum:"create,update,delete,link,unlink,recreate,conflict,settle,drift,rename,read"`
+		Outcome string    `query:"outcome" enum:"done,failed,moved,held,pending"`
+		Search  string    `query:"search" maxLength:"200" doc:"Part of the device's name or the error."`
+		Newest  bool      `query:"newest" doc:"Newest first, where sort says nothing."`
+		Sort    entrySort `query:"sort"`
 	}
 	type entryList struct {
 		Entries    []tandem.Entry    `json:"entries"`
@@ -175,7 +177,8 @@ func (a *API) runs() {
 				return nil, err
 			}
 			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{RunID: in.ID, DeviceID: in.Device, Path: tandem.Path(in.Field),
-				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest, Page: in.page()})
+				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest,
+				Sort: string(in.Sort), Page: in.page()})
 			return with(entryList{list(entries), in.pagination(total)}, err)
 		})
 

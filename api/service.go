@@ -151,6 +151,7 @@ func (a *API) services() {
 		OrganizationParam
 		Listing
 		Selection
+		Sort serviceSort `query:"sort"`
 	}
 	type serviceList struct {
 		Services   []serviceReply    `json:"services"`
@@ -160,7 +161,8 @@ func (a *API) services() {
 		func(ctx context.Context, in *listInput) (*body[serviceList], error) {
 			c := callerOf(ctx)
 			all, err := a.options.Registry.Services(ctx, c.actor, c.org)
-			return with(serviceList{a.serviceReplies(paged(all, in.Listing)), in.pagination(len(all))}, err)
+			page, err := sortedPage(tandem.ServiceOrder, all, string(in.Sort), in.Listing, err)
+			return with(serviceList{a.serviceReplies(page), in.pagination(len(all))}, err)
 		})
 
 	type showInput struct {

@@ -17,7 +17,7 @@ func (c *Client) Conflicts(ctx context.Context, org string, filter tandem.Confli
 		Pagination tandem.Pagination
 	}
 	query := paging(values("service", filter.ServiceID, "device", strings.Join(filter.DeviceIDs, ","), "external_device", strings.Join(filter.ExternalDeviceIDs, ","),
-		"field", string(filter.Field), "type", string(filter.Type), "status", string(filter.Status), "all", truth(filter.All), "search", filter.Search), filter.Page)
+		"field", string(filter.Field), "type", string(filter.Type), "status", string(filter.Status), "all", truth(filter.All), "search", filter.Search, "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("conflicts"), org: org, query: query}, &r)
 	return r.Conflicts, r.Pagination.Total, err
 }
@@ -60,15 +60,15 @@ func (c *Client) Settle(ctx context.Context, org string, s tandem.Settlement) ([
 	return r.Settled, err
 }
 
-// Deliveries lists received webhooks, newest first.
+// Deliveries lists received webhooks, newest first; more than tandem.CountedTo matches are so many or more.
 func (c *Client) Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error) {
 	var r struct {
 		Deliveries []tandem.Delivery
 		Pagination tandem.Pagination
 	}
-	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "type", filter.Type, "external_device", filter.ExternalDeviceID), filter.Page)
+	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "type", filter.Type, "external_device", filter.ExternalDeviceID, "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("deliveries"), org: org, query: query}, &r)
-	return r.Deliveries, r.Pagination.Total, err
+	return r.Deliveries, r.Pagination.Matches(), err
 }
 
 // Delivery finds one.
@@ -91,7 +91,7 @@ func (c *Client) Alerts(ctx context.Context, org string, filter tandem.AlertFilt
 		Alerts     []tandem.Alert
 		Pagination tandem.Pagination
 	}
-	query := paging(values("service", filter.ServiceID, "kind", string(filter.Kind), "status", string(filter.Status), "all", truth(filter.All)), filter.Page)
+	query := paging(values("service", filter.ServiceID, "kind", string(filter.Kind), "status", string(filter.Status), "all", truth(filter.All), "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("alerts"), org: org, query: query}, &r)
 	return r.Alerts, r.Pagination.Total, err
 }

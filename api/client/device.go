@@ -142,15 +142,15 @@ func (c *Client) CompareDevice(ctx context.Context, org, ref string) ([]tandem.C
 	return all, nil
 }
 
-// Observations lists what a device reported, newest first.
+// Observations lists what a device reported, newest first; more than tandem.CountedTo matches are so many or more.
 func (c *Client) Observations(ctx context.Context, org, ref string, filter tandem.ObservationFilter) ([]tandem.DeviceObservation, int, error) {
 	var r struct {
 		Observations []tandem.DeviceObservation
 		Pagination   tandem.Pagination
 	}
-	query := paging(values("path", filter.Path, "since", instant(filter.Since), "until", instant(filter.Until)), filter.Page)
+	query := paging(values("path", filter.Path, "since", instant(filter.Since), "until", instant(filter.Until), "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("devices", ref, "observations"), org: org, query: query}, &r)
-	return r.Observations, r.Pagination.Total, err
+	return r.Observations, r.Pagination.Matches(), err
 }
 
 // ImportDevices sends a file of devices. The server shows at most the first 1000 changes to each; each may be nil.
@@ -226,7 +226,7 @@ func (c *Client) NotLinked(ctx context.Context, org, service string, filter tand
 		RemoteDevices []tandem.NotLinked `json:"remote_devices"`
 		Pagination    tandem.Pagination
 	}
-	query := paging(values("service", service, "search", filter.Search, "reason", filter.Reason, "ignored", truth(filter.Ignored)), filter.Page)
+	query := paging(values("service", service, "search", filter.Search, "reason", filter.Reason, "ignored", truth(filter.Ignored), "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("remote-devices"), org: org, query: query}, &r)
 	return r.RemoteDevices, r.Pagination.Total, err
 }

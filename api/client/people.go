@@ -62,7 +62,7 @@ func (c *Client) Users(ctx context.Context, org string, filter tandem.MemberFilt
 		Users      []tandem.Member
 		Pagination tandem.Pagination
 	}
-	query := paging(values("search", filter.Search, "role", string(filter.Role)), filter.Page)
+	query := paging(values("search", filter.Search, "role", string(filter.Role), "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("users"), org: org, query: query}, &r)
 	return r.Users, r.Pagination.Total, err
 }
@@ -175,7 +175,7 @@ func (c *Client) Audit(ctx context.Context, org string, filter tandem.AuditFilte
 		Pagination tandem.Pagination
 	}
 	query := paging(values("actor", filter.Actor, "action", filter.Action, "thing_type", filter.ThingType, "thing_id", filter.ThingID, "run", filter.RunID, "search", filter.Search,
-		"since", instant(filter.Since), "until", instant(filter.Until)), filter.Page)
+		"since", instant(filter.Since), "until", instant(filter.Until), "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("audit"), org: org, query: query}, &r)
 	return r.Entries, r.Pagination.Total, err
 }

@@ -167,7 +167,7 @@ func (c *Client) Runs(ctx context.Context, org string, filter tandem.RunFilter) 
 		Pagination tandem.Pagination
 	}
 	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "operation", string(filter.Operation), "trigger", string(filter.Trigger),
-		"created_by", filter.CreatedBy, "device", filter.DeviceID, "since", instant(filter.Since), "until", instant(filter.Until), "search", filter.Search), filter.Page)
+		"created_by", filter.CreatedBy, "device", filter.DeviceID, "since", instant(filter.Since), "until", instant(filter.Until), "search", filter.Search, "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("runs"), org: org, query: query}, &r)
 	return r.Runs, r.Pagination.Total, err
 }
@@ -186,7 +186,7 @@ func (c *Client) Entries(ctx context.Context, org string, filter tandem.EntryFil
 		Pagination tandem.Pagination
 	}
 	query := paging(values("device", filter.DeviceID, "field", string(filter.Path), "side", string(filter.Side), "action", string(filter.Action), "outcome", string(filter.Outcome),
-		"search", filter.Search, "service", filter.ServiceID, "newest", truth(filter.Newest)), filter.Page)
+		"search", filter.Search, "service", filter.ServiceID, "newest", truth(filter.Newest), "sort", filter.Sort), filter.Page)
 	at := path("entries")
 	if filter.RunID != "" {
 		at = path("runs", filter.RunID, "entries")

@@ -26,6 +26,7 @@ type AlertsListCmd struct {
 	Kind    string `enum:",conflicts,run_failed,run_blocked,service_degraded,key_rejected,dead_letters" default:"" help:"conflicts, run_failed, run_blocked, service_degraded, key_rejected or dead_letters."`
 	Status  string `enum:",raised,acknowledged,resolved" default:"" help:"raised, acknowledged or resolved; open ones when left out."`
 	All     bool   `help:"Resolved ones too."`
+	Sort    string `enum:"${sort_alerts}" default:"" help:"${sorts_alerts}"`
 }
 
 // Run lists them.
@@ -35,7 +36,7 @@ func (c *AlertsListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
-		filter := tandem.AlertFilter{Kind: tandem.AlertKind(c.Kind), Status: tandem.AlertStatus(c.Status), All: c.All, Page: page}
+		filter := tandem.AlertFilter{Kind: tandem.AlertKind(c.Kind), Status: tandem.AlertStatus(c.Status), All: c.All, Sort: c.Sort, Page: page}
 		if filter.ServiceID, err = s.serviceID(ctx, org, c.Service); err != nil {
 			return err
 		}

@@ -166,13 +166,19 @@ func (c *ChannelsCreateCmd) Run(ctx context.Context, a *app) error {
 }
 
 // ChannelsListCmd is `tandem channels list`.
-type ChannelsListCmd struct{ In }
+type ChannelsListCmd struct {
+	In
+	Sort string `enum:"${sort_channels}" default:"" help:"${sorts_channels}"`
+}
 
 // Run lists them.
 func (c *ChannelsListCmd) Run(ctx context.Context, a *app) error {
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		all, err := s.Channels(ctx, org.ID)
 		if err != nil {
+			return err
+		}
+		if err := tandem.ChannelOrder.Sort(all, c.Sort); err != nil {
 			return err
 		}
 		if a.out.json {

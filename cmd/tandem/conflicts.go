@@ -53,6 +53,7 @@ type ConflictsListCmd struct {
 	All    bool   `help:"Closed ones too."`
 	Search string `help:"Part of the device's name."`
 	Groups bool   `help:"Count them by service, field and type instead."`
+	Sort   string `enum:"${sort_conflicts}" default:"" help:"${sorts_conflicts}"`
 }
 
 // Run lists them.
@@ -66,7 +67,7 @@ func (c *ConflictsListCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		filter.Status, filter.All, filter.Search, filter.Page = tandem.ResolutionStatus(c.Status), c.All, c.Search, page
+		filter.Status, filter.All, filter.Search, filter.Sort, filter.Page = tandem.ResolutionStatus(c.Status), c.All, c.Search, c.Sort, page
 		if c.Device != "" {
 			d, err := s.Device(ctx, org.ID, c.Device)
 			if err != nil {

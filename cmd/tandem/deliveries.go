@@ -32,6 +32,7 @@ type DeliveriesListCmd struct {
 	Status   string `enum:",stored,retrying,waiting,processed,dead,refused" default:"" help:"stored, retrying, waiting (for a device that is not linked), processed, dead (given up) or refused."`
 	Type     string `help:"Of this type, such as device.data, or pipeline."`
 	External string `name:"external-device" placeholder:"ID" help:"About this remote device."`
+	Sort     string `enum:"${sort_deliveries}" default:"" help:"${sorts_deliveries}"`
 }
 
 // Run lists them.
@@ -41,7 +42,7 @@ func (c *DeliveriesListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
-		filter := tandem.DeliveryFilter{Status: tandem.DeliveryStatus(c.Status), Type: c.Type, ExternalDeviceID: c.External, Page: page}
+		filter := tandem.DeliveryFilter{Status: tandem.DeliveryStatus(c.Status), Type: c.Type, ExternalDeviceID: c.External, Sort: c.Sort, Page: page}
 		if filter.ServiceID, err = s.serviceID(ctx, org, c.Service); err != nil {
 			return err
 		}
@@ -50,7 +51,7 @@ func (c *DeliveriesListCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if a.out.json {
-			return a.out.value(map[string]any{"deliveries": whole(all), "pagination": pagination(page, total)})
+			return a.out.value(map[string]any{"deliveries": whole(all), "pagination": tandem.PaginatedSome(page, total)})
 		}
 		if total == 0 {
 			a.out.printf("no delivery; have a project send some: tandem service connect SERVICE --org %s --public-url https://…\n", org.Slug)
@@ -62,7 +63,7 @@ func (c *DeliveriesListCmd) Run(ctx context.Context, a *app) error {
 			rows[i] = []string{d.ID, a.out.since(d.ReceivedAt), short(deliveryAbout(d), 40), dash(short(d.ExternalDeviceID, 28)), a.deliveryStatus(d), number(d.Attempts), dash(short(d.Error, 50))}
 		}
 		a.out.table([]string{"id", "received", "what", "remote device", "status", "attempts", "error"}, rows)
-		a.out.more(page, (page.Number-1)*page.Limit+len(all), total)
+		a.out.moreOfSome(page, len(all), total)
 		return nil
 	})
 }

@@ -92,7 +92,7 @@ type DeviceFilter struct {
 	Service    string `help:"Linked to this service."`
 	SyncStatus string `enum:",pending,synced,error,conflict,unlinked" default:"" help:"pending, synced, error, conflict or unlinked."`
 	NotLinked  bool   `help:"Not linked to the service, or to any."`
-	Sort       string `enum:",name,-name,device_id,-device_id,last_seen,-last_seen,battery_level,-battery_level,created_at,-created_at,updated_at,-updated_at" default:"" help:"name, device_id, last_seen, battery_level, created_at or updated_at; with - before it the other way round."`
+	Sort       string `enum:"${sort_device}" default:"" help:"${sorts_device}"`
 }
 
 func (f *DeviceFilter) filter(ctx context.Context, s *desk, org tandem.Organization) (tandem.DeviceFilter, error) {

@@ -122,7 +122,7 @@ func (m *Main) Run(ctx context.Context) (code int) {
 		}
 	}()
 	cli := &CLI{}
-	parser, err := kong.New(cli, kong.Name("tandem"), kong.Description(description), kong.Writers(m.Stdout, m.Stderr),
+	parser, err := kong.New(cli, kong.Name("tandem"), kong.Description(description), sortFlags(), kong.Writers(m.Stdout, m.Stderr),
 		kong.Exit(func(code int) { panic(leave(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Resolvers(environment(m.LookupEnv)))
 	if err != nil {

@@ -40,13 +40,18 @@ func (c *OrgCreateCmd) Run(ctx context.Context, a *app) error {
 }
 
 // OrgListCmd is `tandem org list`.
-type OrgListCmd struct{}
+type OrgListCmd struct {
+	Sort string `enum:"${sort_org}" default:"" help:"${sorts_org}"`
+}
 
 // Run lists them.
 func (c *OrgListCmd) Run(ctx context.Context, a *app) error {
 	return a.at(ctx, func(s *desk) error {
 		all, err := s.Organizations(ctx)
 		if err != nil {
+			return err
+		}
+		if err := tandem.OrganizationOrder.Sort(all, c.Sort); err != nil {
 			return err
 		}
 		if a.out.json {

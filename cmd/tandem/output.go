@@ -270,7 +270,7 @@ func yes(b bool) string {
 
 // pagination says which part of a listing is shown.
 func pagination(page tandem.Page, total int) tandem.Pagination {
-	return tandem.Pagination{Page: page.Number, Limit: page.Limit, Total: total, Pages: (total + page.Limit - 1) / page.Limit}
+	return tandem.Paginated(page, total)
 }
 
 // Paging asks for a part of a listing.
@@ -285,6 +285,18 @@ func (p Paging) page() (tandem.Page, error) {
 		return tandem.Page{}, &usageError{"--limit goes from 1 to 1000, --page from 1", ""}
 	}
 	return tandem.Page{Number: p.Page, Limit: p.Limit}, nil
+}
+
+// moreOfSome does what more does where matches are counted up to tandem.CountedTo.
+func (o *output) moreOfSome(page tandem.Page, here, total int) {
+	switch before := (page.Number - 1) * page.Limit; {
+	case total <= tandem.CountedTo:
+		o.more(page, before+here, total)
+	case here == 0:
+		o.printf("there is no page %d\n", page.Number)
+	default:
+		o.printf("%s\n", o.dim(fmt.Sprintf("%s of more than %s shown; --page %d shows the next", number(before+here), number(tandem.CountedTo), page.Number+1)))
+	}
 }
 
 // more says that a listing goes on.

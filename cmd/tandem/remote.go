@@ -23,6 +23,7 @@ type RemoteListCmd struct {
 	Search    string `help:"Part of the name."`
 	Reason    string `enum:",not_imported,filtered,ambiguous,ignored,unlinked" default:"" help:"not_imported, filtered, ambiguous, ignored or unlinked."`
 	Ignored   bool   `help:"With the ignored ones."`
+	Sort      string `enum:"${sort_remote}" default:"" help:"${sorts_remote}"`
 }
 
 // Run lists them.
@@ -36,7 +37,7 @@ func (c *RemoteListCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		all, total, err := s.NotLinked(ctx, org.ID, v.ID, tandem.NotLinkedFilter{Search: c.Search, Reason: c.Reason, Ignored: c.Ignored, Page: page})
+		all, total, err := s.NotLinked(ctx, org.ID, v.ID, tandem.NotLinkedFilter{Search: c.Search, Reason: c.Reason, Ignored: c.Ignored, Sort: c.Sort, Page: page})
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type RunsListCmd struct {
 	Since     time.Time `placeholder:"TIME" help:"Not created before, such as 2026-01-31T12:00:00Z."`
 	Until     time.Time `placeholder:"TIME" help:"Created before."`
 	Search    string    `help:"Part of the error."`
+	Sort      string    `enum:"${sort_runs}" default:"" help:"${sorts_runs}"`
 }
 
 // Run lists them.
@@ -47,7 +48,7 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		filter := tandem.RunFilter{Status: tandem.RunStatus(c.Status), Operation: tandem.Operation(c.Operation), Trigger: tandem.Trigger(c.Trigger), CreatedBy: c.CreatedBy,
-			Since: c.Since, Until: c.Until, Search: c.Search, Page: page}
+			Since: c.Since, Until: c.Until, Search: c.Search, Sort: c.Sort, Page: page}
 		if c.Device != "" {
 			d, err := s.Device(ctx, org.ID, c.Device)
 			if err != nil {

@@ -164,13 +164,19 @@ func (c *ServiceAddCmd) Run(ctx context.Context, a *app) error {
 }
 
 // ServiceListCmd is `tandem service list`.
-type ServiceListCmd struct{ In }
+type ServiceListCmd struct {
+	In
+	Sort string `enum:"${sort_service}" default:"" help:"${sorts_service}"`
+}
 
 // Run lists them.
 func (c *ServiceListCmd) Run(ctx context.Context, a *app) error {
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		all, err := s.Services(ctx, org.ID)
 		if err != nil {
+			return err
+		}
+		if err := tandem.ServiceOrder.Sort(all, c.Sort); err != nil {
 			return err
 		}
 		if a.out.json {

@@ -88,7 +88,8 @@ func tokenEnd(t *tandem.Token) string {
 // TokenListCmd is `tandem token list`.
 type TokenListCmd struct {
 	In
-	All bool `help:"Those that have ended too."`
+	All  bool   `help:"Those that have ended too."`
+	Sort string `enum:"${sort_token}" default:"" help:"${sorts_token}"`
 }
 
 // Run lists them.
@@ -96,6 +97,9 @@ func (c *TokenListCmd) Run(ctx context.Context, a *app) error {
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		all, err := s.Tokens(ctx, org.ID)
 		if err != nil {
+			return err
+		}
+		if err := tandem.TokenOrder.Sort(all, c.Sort); err != nil {
 			return err
 		}
 		tokens := []tandem.Token{}

@@ -178,6 +178,7 @@ type UserListCmd struct {
 	Paging
 	Search string      `help:"Part of the email or name."`
 	Role   tandem.Role `enum:",owner,admin,manager,operator,viewer" default:"" help:"With this role."`
+	Sort   string      `enum:"${sort_user}" default:"" help:"${sorts_user}"`
 }
 
 // Run lists them.
@@ -187,7 +188,7 @@ func (c *UserListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
-		all, total, err := s.Users(ctx, org.ID, tandem.MemberFilter{Search: c.Search, Role: c.Role, Page: page})
+		all, total, err := s.Users(ctx, org.ID, tandem.MemberFilter{Search: c.Search, Role: c.Role, Sort: c.Sort, Page: page})
 		if err != nil {
 			return err
 		}

@@ -44,8 +44,9 @@ func (r *recorder) BeforeQuery(ctx context.Context, event *bun.QueryEvent) conte
 func (*recorder) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // RunQueries makes 100,000 devices with their assignments and entries, and has every query that the reads and their filters
-// produce explained: explain runs as one organization and names the tables that a plan reads from end to end.
-func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testing.T, st tandem.ServerStore, org, query string) []string) {
+// produce explained: explain runs as one organization and names the tables that a plan reads from end to end. Of the sorted
+// listings (ordered) it also names each step that sorts: an index has to give their order.
+func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testing.T, st tandem.ServerStore, org, query string, ordered bool) []string) {
 	st := db.open(t, db.Fresh(t))
 	hooked, ok := st.(interface {
 		AddQueryHook(bun.QueryHook)
@@ -72,8 +73,19 @@ func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testi
 		t.Errorf("only %d queries were seen", len(record.list))
 	}
 	for _, query := range record.list {
-		for _, table := range explain(t, st, w.org, query) {
+		for _, table := range explain(t, st, w.org, query, false) {
 			t.Errorf("%s is read from end to end by:\n%.600s", table, query)
+		}
+	}
+	record.on, record.list, record.seen = true, nil, map[string]bool{}
+	readSorted(w, f)
+	record.on = false
+	if len(record.list) < 30 {
+		t.Errorf("only %d sorted listings were seen", len(record.list))
+	}
+	for _, query := range record.list {
+		for _, what := range explain(t, st, w.org, query, strings.Contains(query, "ORDER BY")) {
+			t.Errorf("%s: what is sorted is not read in the order of an index:\n%.600s", what, query)
 		}
 	}
 }
