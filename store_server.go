@@ -205,6 +205,8 @@ type OverviewStore interface {
 	DeviceEntries(ctx context.Context, org, device string, field Path, limit int) ([]HistoryEntry, int, error)
 	// DeviceEdits gives the newest audit entries about a device.
 	DeviceEdits(ctx context.Context, org, device string, limit int) ([]AuditEntry, error)
+	// RecentEdits gives the audit entries of people's edits of several devices, the newest first, at most perDevice of each.
+	RecentEdits(ctx context.Context, org string, devices []string, perDevice int) ([]AuditEntry, error)
 	DeviceFacets(ctx context.Context, org string) (DeviceFacets, error)
 	// RunProgress gives where a run stands: as it was last noted while it runs, else as it ended.
 	RunProgress(ctx context.Context, org, run string) (Progress, error)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem"
 )
@@ -46,6 +47,44 @@ func (r *Registry) DeviceHistory(ctx context.Context, actor Actor, org, ref stri
 	slices.SortStableFunc(all, func(a, b tandem.HistoryEntry) int { return b.At.Compare(a.At) })
 	from := min(offset, len(all))
 	return all[from:min(offset+limit, len(all))], total, nil
+}
+
+// editsLooked is how many of a device's newest edits are looked through for the one of a field.
+const editsLooked = 20
+
+// sameEdit is by how much the time of an edit and that of its audit may differ.
+const sameEdit = time.Minute
+
+// ConflictEditors says who edited here what conflicts are about, by the conflict's id: nobody where a sync brought the
+// value since, or where it was too many edits ago.
+func (r *Registry) ConflictEditors(ctx context.Context, actor Actor, org string, conflicts []tandem.Conflict) (map[string]string, error) {
+	if err := actor.may(org, ReadConflicts); err != nil {
+		return nil, err
+	}
+	var devices []string
+	for i := range conflicts {
+		if id := conflicts[i].DeviceID; id != "" && !slices.Contains(devices, id) {
+			devices = append(devices, id)
+		}
+	}
+	editors := map[string]string{}
+	if len(devices) == 0 || !actor.May(org, ReadDevices) {
+		return editors, nil
+	}
+	edits, err := r.Server.RecentEdits(ctx, org, devices, editsLooked)
+	if err != nil {
+		return nil, err
+	}
+	for i := range conflicts {
+		c := &conflicts[i]
+		at := slices.IndexFunc(edits, func(e tandem.AuditEntry) bool {
+			return e.ThingID == c.DeviceID && !e.At.After(c.UpdatedAt.Add(sameEdit)) && len(splitEdit(&e, c.FieldName)) > 0
+		})
+		if at >= 0 && (c.LocalUpdatedAt == nil || !c.LocalUpdatedAt.After(edits[at].At.Add(sameEdit))) {
+			editors[c.ID] = edits[at].Actor
+		}
+	}
+	return editors, nil
 }
 
 // pageLimit is how many a page has (tandem.Page).

@@ -144,6 +144,27 @@ func (s *Store) DeviceEdits(ctx context.Context, org, device string, limit int) 
 	return found, err
 }
 
+// RecentEdits gives the audit entries of people's edits of several devices, the newest first, at most perDevice of each.
+func (s *Store) RecentEdits(ctx context.Context, org string, devices []string, perDevice int) (found []tandem.AuditEntry, err error) {
+	err = s.read(ctx, "read who edited devices", org, func(tx bun.Conn) error {
+		r := sealedScan{}
+		targets := r.entryTargets()
+		return s.inChunks("l.thing_id", devices, chunk, func(list bun.Safe) error {
+			return query(ctx, tx, func(rows *sql.Rows) error {
+				if err := rows.Scan(targets...); err != nil {
+					return err
+				}
+				found = append(found, r.auditEntry(org))
+				return nil
+			}, "SELECT "+auditRead+` FROM (
+				SELECT l.*, ROW_NUMBER() OVER (PARTITION BY l.thing_id ORDER BY l.at DESC, l.id DESC) AS place FROM audit_log AS l
+				WHERE l.organization_id = ? AND ? AND l.thing_type = 'device' AND l.action IN ('device.create', 'device.update', 'device.delete')
+			) AS l WHERE l.place <= ? ORDER BY l.at DESC, l.id DESC`, org, list, perDevice)
+		})
+	})
+	return found, err
+}
+
 // NoteProgress keeps where a running run stands, for others to see; what ended meanwhile stays as it is.
 func (s *Store) NoteProgress(ctx context.Context, org string, p tandem.Progress) error {
 	text, err := json.Marshal(&p)

@@ -261,6 +261,11 @@ func historyOfDevice(w *world) {
 	edits, err := w.st.DeviceEdits(w.ctx, w.org, d.ID, 10)
 	w.must(err)
 	w.equal(edits, []tandem.AuditEntry{edit})
+	for _, perDevice := range []int{1, 0} {
+		edits, err = w.st.RecentEdits(w.ctx, w.org, []string{d.ID, "another"}, perDevice)
+		w.must(err)
+		w.equal(edits, []tandem.AuditEntry{edit}[:perDevice])
+	}
 }
 
 var overviewForeign = cases{
@@ -289,6 +294,9 @@ var overviewForeign = cases{
 		return two(b.st.DeviceEntries(b.ctx, b.org, a.device.ID, "", 10))
 	},
 	"DeviceEdits": func(b *world, a filled) []outcome { return one(b.st.DeviceEdits(b.ctx, b.org, a.device.ID, 10)) },
+	"RecentEdits": func(b *world, a filled) []outcome {
+		return one(b.st.RecentEdits(b.ctx, b.org, []string{a.device.ID}, 10))
+	},
 	"DeviceFacets": func(b *world, _ filled) []outcome {
 		f, err := b.st.DeviceFacets(b.ctx, b.org)
 		return got(len(f.Types)+len(f.Tags)+len(f.Blueprints)+len(f.Cohorts), err)
@@ -320,6 +328,7 @@ func readOverview(w *world, f queried) {
 		w.must(err)
 	}
 	check(w.st.DeviceEdits(w.ctx, w.org, f.device.ID, 10))
+	check(w.st.RecentEdits(w.ctx, w.org, []string{f.device.ID}, 10))
 	check(w.st.DeviceFacets(w.ctx, w.org))
 	check(w.st.RunProgress(w.ctx, w.org, f.run.ID))
 	page := tandem.Page{Number: 2, Limit: 20}
