@@ -100,7 +100,7 @@ func frame(title string) shell.Frame {
 
 // lookAround reads what the rows of conflicts need: their services, the devices that they may mean, and who edited them.
 func lookAround(c *shell.Call, conflicts []tandem.Conflict) (around, error) {
-	a := around{c: c, services: map[string]tandem.Service{}, devices: map[string]tandem.Device{}, editors: map[string]string{}}
+	a := around{c: c, services: map[string]tandem.Service{}, devices: map[string]tandem.Device{}}
 	if c.May(registry.ReadServices) {
 		services, err := c.Registry().Services(c.R.Context(), c.Actor, c.Org.ID)
 		if err != nil {
@@ -109,6 +109,10 @@ func lookAround(c *shell.Call, conflicts []tandem.Conflict) (around, error) {
 		for _, s := range services {
 			a.services[s.ID] = s
 		}
+	}
+	var err error
+	if a.editors, err = c.Registry().ConflictEditors(c.R.Context(), c.Actor, c.Org.ID, conflicts); err != nil {
+		return a, err
 	}
 	var ids []string
 	for i := range conflicts {

@@ -35,7 +35,7 @@ type outcome struct {
 func importRemote(c *shell.Call) error {
 	at := c.Form("at")
 	v := outcome{c: c, at: at}
-	if c.Form("all") == "on" {
+	if c.Form("whole") == "on" {
 		q, err := url.ParseQuery(at)
 		if err != nil {
 			return tandem.Errorf(tandem.Invalid, "import devices", "", "the form cannot be read").WithHint("reload the page and try again")
@@ -121,7 +121,7 @@ func (v *outcome) text() string {
 // create asks for a run that makes devices on the service.
 func create(c *shell.Call) error {
 	at, ids := c.Form("at"), c.Texts("id")
-	if c.Form("all") == "on" {
+	if c.Form("whole") == "on" {
 		q, err := url.ParseQuery(at)
 		if err != nil {
 			return tandem.Errorf(tandem.Invalid, "create devices", "", "the form cannot be read").WithHint("reload the page and try again")
