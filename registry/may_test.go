@@ -346,6 +346,12 @@ var uses = map[string]use{
 	"RunDigests": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.RunDigests(w.ctx, a, org, t.finished))
 	}},
+	"VerifyAudit": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.VerifyAudit(w.ctx, a, org, nil))
+	}},
+	"ExportAudit": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
+		return w.ExportAudit(w.ctx, a, org, io.Discard)
+	}},
 	"AuditTail": {registry.ReadAudit, false, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.AuditTail(w.ctx, a, org, 10))
 	}},

@@ -130,6 +130,8 @@ type Registry struct {
 	Post func(Letter)
 	// MayCall refuses addresses that a service may not have when they come over the network; nil allows all.
 	MayCall func(ctx context.Context, url string) error
+	// Auditor checks and exports the audit's chain.
+	Auditor Auditor
 	// Throttle slows down guessing from one address; nil for none.
 	Throttle *Throttle
 }

@@ -32,11 +32,12 @@ type Options struct {
 	PublicURL string
 	Version   string
 	Tour      bool // the pages have the demo's tour
+	Retention tandem.Retention
 }
 
 // New gives the handler of all pages, for "/".
 func New(o Options) (http.Handler, error) {
-	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour})
+	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour, Retention: o.Retention})
 	if err != nil {
 		return nil, err
 	}

@@ -129,6 +129,7 @@ func (v *serving) tell() error {
 	v.registry.Notifier, v.registry.Throttle = v.notifier, registry.NewThrottle(100_000)
 	v.registry.MayCall = func(_ context.Context, url string) error { return v.policy.Check(url) }
 	v.registry.Post, v.mailing = v.post()
+	v.registry.Auditor = auditor{v.store, v.Clock}
 	return nil
 }
 
@@ -177,7 +178,7 @@ func (v *serving) shell(ctx context.Context) error {
 		return err
 	}
 	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Changed: v.api.ForgetUser,
-		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour})
+		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour, Retention: v.cmd.retention()})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ type Options struct {
 	Changed   func(userID string)
 	PublicURL string // how people and services reach the server, "" where that is not known
 	Version   string
-	Tour      bool // the pages have the demo's tour
+	Tour      bool             // the pages have the demo's tour
+	Retention tandem.Retention // how long the server keeps things
 }
 
 // Site is what the pages are registered with.
