@@ -103,6 +103,10 @@ func (m many) proposal(d *tandem.DeviceRow, service string, byHardware, byName m
 			p.Linked, p.Why = a.ExternalDeviceID, "linked already"
 			return p
 		}
+		if a.ServiceID == service && p.External == "" {
+			p.External, p.Why = a.ExternalDeviceID, "linked before"
+			return p
+		}
 	}
 	var same []string
 	for _, id := range d.HardwareIDs {
