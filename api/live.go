@@ -43,7 +43,7 @@ func (a *API) live() {
 		Summary: "Follow what changes",
 		Description: "Server-sent events. Each has the kind as its event name and `{id, at, kind, ids, many}` as its data: a hint to read those things again; " +
 			"with `many`, more than the ids say. An event named `reset` says that some were missed: read everything that is shown. " +
-			"Without kinds it tells of all that the caller may read. A comment comes every 15 seconds. The stream ends within a minute after the session or token that opened it.",
+			"Without kinds it tells of all that the caller may read. A comment comes every 15 seconds. One person or token may hold 20 streams at once; the next is 429. The stream ends within a minute after the session or token that opened it.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
 	}, func(ctx context.Context, in *liveInput) (*huma.StreamResponse, error) {
@@ -55,7 +55,7 @@ func (a *API) live() {
 		if err != nil {
 			return nil, err
 		}
-		s, cursor, err := a.hub.open(ctx, c.org, kinds)
+		s, cursor, err := a.hub.open(ctx, c.org, string(c.actor.Kind)+" "+c.actor.ID, kinds)
 		if err != nil {
 			return nil, err
 		}

@@ -17,8 +17,10 @@ const (
 	tailBatch     = 500
 	streamBuffer  = 32 // batches that wait for one stream
 	tailRetry     = time.Second
-	resumeAtOnce  = 4 // streams that catch up from the store at the same time
+	streamRetry   = 10 * time.Second // after which one who has too many may ask again
+	resumeAtOnce  = 4                // streams that catch up from the store at the same time
 	resumeBatches = 20
+	streamsEach   = 20 // of one person or token, in one process
 )
 
 // frame is one event as streams are told of it, marshalled once for all of them.
@@ -42,6 +44,7 @@ type hub struct {
 
 	mu      sync.Mutex
 	streams map[string]map[*stream]struct{} // by organization
+	held    map[string]int                  // streams by who holds them
 	cursor  string
 	started bool
 	stop    context.CancelFunc
@@ -53,26 +56,34 @@ type hub struct {
 // stream is one reader's place.
 type stream struct {
 	org     string
+	holder  string   // who is counted for it; "" for nobody: a request that waits for a run
 	kinds   []string // empty for all
 	batches chan batch
 	lost    bool // batches were dropped since the last one that was taken; guarded by hub.mu
 }
 
 func newHub(store tandem.EventStore, log *slog.Logger) *hub {
-	return &hub{store: store, log: log, slots: make(chan struct{}, resumeAtOnce), streams: map[string]map[*stream]struct{}{},
+	return &hub{store: store, log: log, slots: make(chan struct{}, resumeAtOnce), streams: map[string]map[*stream]struct{}{}, held: map[string]int{},
 		ended: make(chan struct{}), done: make(chan struct{})}
 }
 
 // open adds a stream, and starts following at the first. The cursor is where the stream begins; what is published later reaches it.
-func (h *hub) open(ctx context.Context, org string, kinds []string) (*stream, string, error) {
+func (h *hub) open(ctx context.Context, org, holder string, kinds []string) (*stream, string, error) {
 	if err := h.start(ctx); err != nil {
 		return nil, "", err
 	}
-	s := &stream{org: org, kinds: kinds, batches: make(chan batch, streamBuffer)}
+	s := &stream{org: org, holder: holder, kinds: kinds, batches: make(chan batch, streamBuffer)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, "", tandem.Errorf(tandem.Unavailable, "open a stream", "", "the server is stopping").WithHint("connect again in a moment")
+	}
+	if holder != "" && h.held[holder] >= streamsEach {
+		return nil, "", &tandem.Error{Code: tandem.RateLimited, Op: "open a stream", Message: "you follow as many streams as one person or token may at once",
+			Hint: "close one of them, or let one tell several of your pages", RetryAfter: streamRetry}
+	}
+	if holder != "" {
+		h.held[holder]++
 	}
 	if h.streams[org] == nil {
 		h.streams[org] = map[*stream]struct{}{}
@@ -86,6 +97,9 @@ func (h *hub) leave(s *stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.streams[s.org], s)
+	if h.held[s.holder]--; h.held[s.holder] <= 0 {
+		delete(h.held, s.holder)
+	}
 	if len(h.streams[s.org]) == 0 {
 		delete(h.streams, s.org)
 	}

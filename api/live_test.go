@@ -133,3 +133,34 @@ func TestLiveRefusesWhatItDoesNotKnow(t *testing.T) {
 		w.as("").get("/api/v1/live").problem(401, tandem.Unauthorized)
 	})
 }
+
+// TestStreamsOfOneCaller: one may hold so many at once; another has as many, and one that is closed makes room.
+func TestStreamsOfOneCaller(t *testing.T) {
+	inOne(t, func(w *world) {
+		var open []*following
+		for range 20 {
+			open = append(open, w.open(w.token, "", ""))
+		}
+		refused := w.as(w.token).get("/api/v1/live")
+		if refused.problem(429, tandem.RateLimited); refused.header.Get("Retry-After") == "" {
+			t.Error("it does not say when to come again")
+		}
+		another, _ := w.newToken(w.org, tandem.Viewer)
+		open = append(open, w.open(another, "", ""))
+		open[0].close()
+		for status := 429; status != 200; { // the server notices in its own time; the test ends with its deadline
+			ctx, stop := context.WithCancel(t.Context())
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/api/v1/live", nil)
+			w.must(err)
+			r.Header.Set("Authorization", "Bearer "+w.token)
+			reply, err := http.DefaultClient.Do(r)
+			w.must(err)
+			status = reply.StatusCode
+			stop()
+			_ = reply.Body.Close()
+		}
+		for _, f := range open[1:] {
+			f.close()
+		}
+	})
+}

@@ -297,7 +297,7 @@ func (a *API) awaited(ctx context.Context, c caller, run tandem.Run, wait time.D
 
 // await looks at a run again each time that something about runs was published, until it has ended or the time is over.
 func (a *API) await(ctx context.Context, c caller, run tandem.Run, wait time.Duration) (tandem.Run, error) {
-	s, _, err := a.hub.open(ctx, c.org, []string{"runs"})
+	s, _, err := a.hub.open(ctx, c.org, "", []string{"runs"})
 	if err != nil {
 		return run, err
 	}
