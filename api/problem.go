@@ -92,6 +92,7 @@ const (
 	needsVersion    tandem.Code = "precondition_required"
 	needsSecondStep tandem.Code = "second_factor_required"
 	crossOrigin     tandem.Code = "cross_origin"
+	otherHost       tandem.Code = "other_host" // found by the server in front
 )
 
 // routeKinds are the codes that only HTTP has.
@@ -102,6 +103,7 @@ var routeKinds = map[tandem.Code]kind{
 	unsupported:     {http.StatusUnsupportedMediaType, "The body has another media type", "Send application/json."},
 	needsVersion:    {http.StatusPreconditionRequired, "The version is missing", "Send If-Match with the ETag that was read, or * to change whatever is there."},
 	needsSecondStep: {http.StatusUnauthorized, "The second factor is missing", "Send the code to /api/v1/session/second-step."},
+	otherHost:       {http.StatusMisdirectedRequest, "This is another host", "Call the server by the name that it is set up for."},
 	crossOrigin:     {http.StatusForbidden, "The request comes from another site", "Pages of other sites may not act for who is signed in here; programs use a token."},
 }
 

@@ -133,7 +133,7 @@ type problem struct {
 
 // writeProblem replies a failure.
 func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, title, detail string) {
-	p := problem{Type: "about:blank", Title: title, Status: status, Code: code, Detail: detail, RequestID: RequestID(r.Context())}
+	p := problem{Type: "/api/docs/problems#" + code, Title: title, Status: status, Code: code, Detail: detail, RequestID: RequestID(r.Context())}
 	if after, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
 		p.Retry = after
 	}

@@ -109,7 +109,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		h.o.Meter.Count("", Refused, WrongMethod, 1)
-		problem(w, http.StatusMethodNotAllowed, tandem.Invalid, "deliveries are posted", "use POST")
+		h.problem(w, http.StatusMethodNotAllowed, wrongMethod, "deliveries are posted", "use POST")
 		return
 	}
 	body, err := h.read(w, r)
@@ -201,7 +201,7 @@ func (h *Handler) store(w http.ResponseWriter, to *target, d tandem.Delivery) {
 	waits := &waiting{delivery: d, answer: make(chan outcome, 1)}
 	if !h.commits.add(waits) {
 		h.o.Meter.Count(to.service.ID, Refused, Overloaded, 1)
-		unavailable(w, "too many deliveries wait for the database")
+		h.unavailable(w, "too many deliveries wait for the database")
 		return
 	}
 	is := <-waits.answer
@@ -211,7 +211,7 @@ func (h *Handler) store(w http.ResponseWriter, to *target, d tandem.Delivery) {
 	case is.err != nil:
 		h.o.Log.Error("a delivery cannot be stored", "service_id", to.service.ID, "error", is.err)
 		h.o.Meter.Count(to.service.ID, Refused, BadRequest, 1)
-		problem(w, http.StatusInternalServerError, tandem.Internal, "the delivery cannot be stored", "the server's log says why")
+		h.problem(w, http.StatusInternalServerError, tandem.Internal, "the delivery cannot be stored", "the server's log says why")
 	case is.duplicate:
 		h.o.Meter.Count(to.service.ID, Duplicate, "", 1)
 		accepted(w, `{"status":"duplicate"}`)
@@ -229,15 +229,15 @@ func (h *Handler) unread(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &large):
 		w.Header().Set("Connection", "close")
 		h.refuse(r, TooLarge)
-		problem(w, http.StatusRequestEntityTooLarge, tandem.Invalid, "the body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes",
+		h.problem(w, http.StatusRequestEntityTooLarge, tooLarge, "the body is larger than "+strconv.FormatInt(h.o.MaxBody, 10)+" bytes",
 			"send less at once")
 	case errors.Is(err, errBusy):
 		w.Header().Set("Connection", "close")
 		h.o.Meter.Count("", Refused, Overloaded, 1)
-		unavailable(w, "too many large deliveries at once")
+		h.unavailable(w, "too many large deliveries at once")
 	default:
 		h.refuse(r, BadRequest)
-		problem(w, http.StatusBadRequest, tandem.Malformed, "the body ended early or came too slowly", "send it again")
+		h.problem(w, http.StatusBadRequest, tandem.Invalid, "the body ended early or came too slowly", "send it again")
 	}
 }
 
@@ -261,19 +261,19 @@ func (h *Handler) unauthentic(w http.ResponseWriter, r *http.Request, to *target
 	case <-timer.C:
 	case <-r.Context().Done():
 	}
-	problem(w, http.StatusUnauthorized, tandem.Unauthorized, "the delivery is not authentic",
+	h.problem(w, http.StatusUnauthorized, tandem.Unauthorized, "the delivery is not authentic",
 		"check the service in the address, its scheme and its secret")
 }
 
 // unclear answers an authentic request that cannot be read.
 func (h *Handler) unclear(w http.ResponseWriter, r *http.Request, to *target, body []byte, err error) {
-	why, status := BadRequest, http.StatusBadRequest
+	why, status, code := BadRequest, http.StatusBadRequest, tandem.Invalid
 	if errors.Is(err, errWrongType) {
-		why, status = WrongType, http.StatusUnsupportedMediaType
+		why, status, code = WrongType, http.StatusUnsupportedMediaType, wrongType
 	}
 	h.o.Meter.Count(to.service.ID, Refused, why, 1)
 	h.samples.add(r, to, why, err.Error(), body)
-	problem(w, status, tandem.Malformed, err.Error(), "send a device event as JSON or CBOR, or a pipeline's delivery with its Ce- headers")
+	h.problem(w, status, code, err.Error(), "send a device event as JSON or CBOR, or a pipeline's delivery with its Ce- headers")
 }
 
 // away answers while the database is away.
@@ -282,5 +282,5 @@ func (h *Handler) away(w http.ResponseWriter, service string, err error) {
 		h.o.Log.Warn("deliveries are not stored", "service_id", service, "error", err)
 	}
 	h.o.Meter.Count(service, Refused, StoreAway, 1)
-	unavailable(w, "the database is away")
+	h.unavailable(w, "the database is away")
 }

@@ -257,25 +257,32 @@ func TestWhatCannotBeTakenIsRefused(t *testing.T) {
 			status int
 			code   string
 		}{
-			"another method":  {request{method: http.MethodGet}, 405, "invalid"},
-			"too large":       {signed(large), 413, "invalid"},
-			"too large, too":  {chunked, 413, "invalid"},
-			"another type":    {request{header: map[string]string{"Content-Type": "image/png", webhook.SignatureHeader: signature(theSecret, "")}}, 415, "malformed"},
-			"no type":         {request{header: map[string]string{webhook.SignatureHeader: signature(theSecret, "")}}, 415, "malformed"},
-			"nothing":         {signed(""), 400, "malformed"},
-			"not JSON":        {signed("{"), 400, "malformed"},
-			"a list":          {signed("[]"), 400, "malformed"},
-			"no type member":  {short, 400, "malformed"},
-			"no device":       {signed(`{"type":"device.online"}`), 400, "malformed"},
-			"a strange one":   {signed(`{"type":"device.online","device_id":"a b"}`), 400, "malformed"},
-			"a NUL":           {signed(`{"type":"device.online","device_id":"a\u0000"}`), 400, "malformed"},
-			"not CBOR":        {request{header: map[string]string{"Content-Type": "application/cbor", webhook.SignatureHeader: signature(theSecret, "\xa1")}, body: []byte("\xa1")}, 400, "malformed"},
-			"pipeline, none":  {request{header: map[string]string{"Ce-Type": "io.golioth.data.v1/.s/a", webhook.SignatureHeader: signature(theSecret, "")}}, 400, "malformed"},
+			"another method":  {request{method: http.MethodGet}, 405, "method_not_allowed"},
+			"too large":       {signed(large), 413, "too_large"},
+			"too large, too":  {chunked, 413, "too_large"},
+			"another type":    {request{header: map[string]string{"Content-Type": "image/png", webhook.SignatureHeader: signature(theSecret, "")}}, 415, "unsupported_media_type"},
+			"no type":         {request{header: map[string]string{webhook.SignatureHeader: signature(theSecret, "")}}, 415, "unsupported_media_type"},
+			"nothing":         {signed(""), 400, "invalid"},
+			"not JSON":        {signed("{"), 400, "invalid"},
+			"a list":          {signed("[]"), 400, "invalid"},
+			"no type member":  {short, 400, "invalid"},
+			"no device":       {signed(`{"type":"device.online"}`), 400, "invalid"},
+			"a strange one":   {signed(`{"type":"device.online","device_id":"a b"}`), 400, "invalid"},
+			"a NUL":           {signed(`{"type":"device.online","device_id":"a\u0000"}`), 400, "invalid"},
+			"not CBOR":        {request{header: map[string]string{"Content-Type": "application/cbor", webhook.SignatureHeader: signature(theSecret, "\xa1")}, body: []byte("\xa1")}, 400, "invalid"},
+			"pipeline, none":  {request{header: map[string]string{"Ce-Type": "io.golioth.data.v1/.s/a", webhook.SignatureHeader: signature(theSecret, "")}}, 400, "invalid"},
 			"other content's": {request{header: map[string]string{"Content-Type": "application/json", webhook.SignatureHeader: signature(theSecret, "x")}, body: []byte("y")}, 401, "unauthorized"},
 		} {
 			r := w.send(c.q)
 			if r.status != c.status || r.code() != c.code || r.header.Get("Content-Type") != "application/problem+json" {
 				w.Errorf("%s: %d %s %s", name, r.status, r.header.Get("Content-Type"), r.body)
+			}
+			var p struct {
+				Type, Title, Code, Hint string
+				RequestID               string `json:"request_id"`
+			}
+			if err := json.Unmarshal([]byte(r.body), &p); err != nil || p.Type != "/api/docs/problems#"+p.Code || p.Title == "" || p.Hint == "" || p.RequestID == "" {
+				w.Errorf("%s: %s", name, r.body)
 			}
 		}
 		w.handler.Close()
