@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"tandem"
+	"tandem/registry"
 	"tandem/web/part"
 	"tandem/web/shell"
 )
@@ -78,6 +79,11 @@ func (v *planView) read() error {
 	}
 	v.changes, v.l.Total, err = c.Registry().PlanChanges(ctx, c.Actor, c.Org.ID, v.plan.ID, filter)
 	return err
+}
+
+// startable reports whether the run that was previewed may be started as it is, and would let the settings run from then on.
+func (v *planView) startable() bool {
+	return v.held == nil && v.c.Query("start") != "" && v.c.May(registry.StartRuns) && v.service.IsActive && !v.c.Registry().Engine.Approved(&v.service)
 }
 
 func (v *planView) filtered() bool {

@@ -70,11 +70,20 @@ func previewOf(c *shell.Call, s tandem.Service, req tandem.RunRequest) error {
 			return nil, err
 		}
 		if p.PlanID != "" {
-			return shell.Onward(c.Path("sync", "plans", p.PlanID), "Show what it would do"), nil
+			return shell.Onward(c.Path("sync", "plans", p.PlanID)+plain(&s, &req), "Show what it would do"), nil
 		}
 		v.summary, v.total = p.Run, found
 		return previewed(v), nil
 	})
+}
+
+// plain marks the address of a plan that a run over the whole service, as its settings say, was previewed with: starting
+// that run is what lets the settings run from then on (S28), which applying a plan does not.
+func plain(s *tandem.Service, req *tandem.RunRequest) string {
+	if req.Force || req.CreateMissing != "" || req.Operation != tandem.Operation(s.Config.Direction) {
+		return ""
+	}
+	return "?start=offered"
 }
 
 // mostShown bounds what is shown of a preview that is not kept.
