@@ -33,6 +33,12 @@ type troubles struct {
 // show shows a device, or a part of its page that has to be read again.
 func show(c *shell.Call) error {
 	p, err := pageOf(c)
+	if tandem.Is(err, tandem.NotFound) && c.Partial() && c.Query("part") != "" { // deleted, while somebody looks at it
+		if c.Query("part") == "device" {
+			return c.Part(gone(c))
+		}
+		return c.Nothing()
+	}
 	if err != nil {
 		return err
 	}

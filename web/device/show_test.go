@@ -182,9 +182,12 @@ func TestDelete(t *testing.T) {
 	p.Press("Escape")
 	p.WaitGone("#delete")
 	p.Click(".toast-line .btn-close")
+	watching := w.page(t, d.ID)
+	watching.SeeIn("#live", "Live")
 	p.Click("a >> Delete")
 	p.Click("#delete button >> Delete " + d.Name)
 	p.Told("is deleted")
+	watching.SeeIn("#device", "was deleted just now")
 	p.WaitPath("/o/" + w.Org.Slug + "/devices")
 	if n := len(w.list(tandem.DeviceFilter{})); n != 2 {
 		t.Errorf("%d devices are left, want 2", n)
