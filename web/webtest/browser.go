@@ -71,8 +71,8 @@ type Options struct {
 	NoCache   bool    // load everything for each page, as at the first visit
 }
 
-// name says in a word what the options make of a page.
-func (o Options) name() string {
+// String says in a word what the options make of a page.
+func (o Options) String() string {
 	if o.phone() {
 		return o.Theme + "-phone"
 	}
@@ -91,7 +91,7 @@ type Page struct {
 	mu      sync.Mutex
 	seen    []trouble
 	allowed []allowed
-	asked   map[network.RequestID]string // URL by request
+	asked   map[network.RequestID]string // path by request that is under way
 	bytes   float64
 	opened  string // the address, for what is said of a failure
 }
@@ -155,7 +155,7 @@ func (p *Page) prepare(ctx context.Context, target *chromedp.Target) error {
 func (w *World) Each(t *testing.T, body func(t *testing.T, p *Page)) {
 	t.Helper()
 	for _, o := range Variants() {
-		t.Run(o.name(), func(t *testing.T) {
+		t.Run(o.String(), func(t *testing.T) {
 			p := w.Browser(t, o)
 			body(t, p)
 			p.Fits()
@@ -171,6 +171,19 @@ func Variants() []Options {
 
 // World gives what the page is of.
 func (p *Page) World() *World { return p.world }
+
+// For has the page serve a test inside the one that opened it; what goes wrong meanwhile is that test's.
+func (p *Page) For(t testing.TB) {
+	outer := p.t
+	p.t = t
+	t.Cleanup(func() {
+		p.judge()
+		p.mu.Lock()
+		p.seen, p.allowed = nil, nil
+		p.mu.Unlock()
+		p.t = outer
+	})
+}
 
 // Options gives how it is looked at.
 func (p *Page) Options() Options { return p.options }

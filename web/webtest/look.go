@@ -55,7 +55,7 @@ func (p *Page) Axe() {
 			}
 			nodes = append(nodes, fmt.Sprintf("%v %.200s\n      %s", n.Target, n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", "\n      ")))
 		}
-		p.t.Errorf("accessibility at %s (%s): %s, %s: %s (%s)\n    %s", p.Path(), p.options.name(), f.Impact, f.ID, f.Help, f.HelpURL, strings.Join(nodes, "\n    "))
+		p.t.Errorf("accessibility at %s (%s): %s, %s: %s (%s)\n    %s", p.Path(), p.options.String(), f.Impact, f.ID, f.Help, f.HelpURL, strings.Join(nodes, "\n    "))
 	}
 }
 
@@ -67,7 +67,7 @@ func (p *Page) Fits() {
 		p.fatal("measure the width: %v", err)
 	}
 	if wide != nil {
-		p.t.Errorf("%s (%s) is %s", p.Path(), p.options.name(), *wide)
+		p.t.Errorf("%s (%s) is %s", p.Path(), p.options.String(), *wide)
 	}
 }
 
@@ -79,8 +79,23 @@ func (p *Page) Named() {
 		p.fatal("look for names: %v", err)
 	}
 	for _, one := range mute {
-		p.t.Errorf("%s (%s): a control without a name: %s", p.Path(), p.options.name(), one)
+		p.t.Errorf("%s (%s): a control without a name: %s", p.Path(), p.options.String(), one)
 	}
+}
+
+// Idle waits until the page has all that it asked for. The live stream never ends.
+func (p *Page) Idle() {
+	p.t.Helper()
+	p.until("wait for the page's requests", func() (string, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, path := range p.asked {
+			if !strings.HasPrefix(path, "/api/v1/live") && !strings.HasPrefix(path, "data:") {
+				return path + " is under way", nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // Size gives the bytes that came over the network since the page was opened, as they came: compressed.
@@ -104,7 +119,7 @@ func (p *Page) Shot(name string) {
 		err = os.MkdirAll(folder, 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, name+"-"+p.options.name()+".png"), png, 0o644)
+		err = os.WriteFile(filepath.Join(folder, name+"-"+p.options.String()+".png"), png, 0o644)
 	}
 	if err != nil {
 		p.t.Errorf("take a picture: %v", err)

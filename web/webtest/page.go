@@ -47,7 +47,7 @@ func (p *Page) fatal(format string, args ...any) {
 		shows = "(the page does not answer: " + err.Error() + ")"
 	}
 	p.Shot("failed-" + strings.ReplaceAll(p.t.Name(), "/", "-"))
-	p.t.Fatalf("%s\nat %s (%s), which shows: %s", fmt.Sprintf(format, args...), p.Path(), p.options.name(), shows)
+	p.t.Fatalf("%s\nat %s (%s), which shows: %s", fmt.Sprintf(format, args...), p.Path(), p.options.String(), shows)
 }
 
 // until asks again and again until the answer has no reason against it. A page that is being replaced is asked again.

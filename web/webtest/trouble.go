@@ -69,7 +69,7 @@ next:
 func (p *Page) judge() {
 	p.t.Helper()
 	for _, text := range p.Troubles() {
-		p.t.Errorf("on a page (%s): %s", p.options.name(), text)
+		p.t.Errorf("on a page (%s): %s", p.options.String(), text)
 	}
 }
 
@@ -87,6 +87,7 @@ func (p *Page) listen(event any) {
 	case *network.EventLoadingFinished:
 		p.mu.Lock()
 		p.bytes += e.EncodedDataLength
+		delete(p.asked, e.RequestID)
 		p.mu.Unlock()
 	case *network.EventLoadingFailed:
 		p.failed(e)
@@ -117,6 +118,7 @@ func (p *Page) listen(event any) {
 func (p *Page) failed(e *network.EventLoadingFailed) {
 	p.mu.Lock()
 	path := p.asked[e.RequestID]
+	delete(p.asked, e.RequestID)
 	p.mu.Unlock()
 	if e.BlockedReason == "" && (e.Canceled || e.ErrorText == "net::ERR_ABORTED") {
 		return

@@ -98,6 +98,12 @@ func Open(t testing.TB, options ...Option) *World {
 		w.server, admin = theServer(t)
 	}
 	w.URL = w.server.url
+	since := len(w.server.log())
+	t.Cleanup(func() {
+		if said := w.server.log()[since:]; t.Failed() && said != "" {
+			t.Logf("the server said meanwhile:\n%s", said)
+		}
+	})
 	w.simulate(&s)
 	if s.fresh {
 		return w
