@@ -16,6 +16,7 @@ import (
 	"tandem/web/integration"
 	"tandem/web/notlinked"
 	"tandem/web/overview"
+	"tandem/web/setting"
 	"tandem/web/shell"
 	"tandem/web/sync"
 )
@@ -63,6 +64,7 @@ var pages = []func(*shell.Site){
 	integration.Register,
 	conflict.Register,
 	notlinked.Register,
+	setting.Register,
 }
 
 // Assets gives the handler of what the pages load, for asset.Prefix.
