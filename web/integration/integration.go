@@ -194,6 +194,10 @@ func (v *view) refuse(err error) {
 	message, hint := shell.Explain(err)
 	if tandem.Is(err, tandem.Invalid) {
 		refusals(lowered(message), v.wrong)
+		if text := v.wrong["interval"]; text != "" && v.d["interval"] == "custom" {
+			v.wrong["interval_minutes"] = text
+			delete(v.wrong, "interval")
+		}
 		return
 	}
 	v.wrong[""] = message
