@@ -60,6 +60,15 @@ test-golioth: ## The client's contract against the real Golioth (TANDEM_GOLIOTH_
 bench: build test-deps ## Measure Tandem against the bare requests it needs: a table, and bin/bench.json (ARGS='-only a,b -db sqlite')
 	$(GO) run ./bench -tandem $(BIN) -json bin/bench.json $(ARGS)
 
+.PHONY: bench-web
+bench-web: test-deps ## Measure the pages with 100,000 devices: first paint, an interaction, weight (ARGS='-devices 1000')
+	$(GO) test -count=1 -timeout 30m -v -run TestSpeed ./web -args -speed $(ARGS)
+
+.PHONY: screenshots
+screenshots: test-deps ## Picture every page in light and dark, on a desktop and a phone, into docs/screenshots
+	@mkdir -p docs/screenshots
+	TANDEM_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -timeout 20m -run TestEveryPage ./web
+
 .PHONY: mutate
 mutate: ## Break merge and syncer on purpose, one place at a time, and list what no test noticed
 	scripts/mutate $(ARGS)

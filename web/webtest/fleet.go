@@ -11,7 +11,7 @@ import (
 )
 
 // Patience is how long anything that has to come may take.
-const Patience = 15 * time.Second
+const Patience = 30 * time.Second
 
 // AddService connects one of the simulator's projects. Metadata, battery and location are read from the paths
 // where the simulated devices have them; edit may change the settings.

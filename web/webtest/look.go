@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -96,6 +98,14 @@ func (p *Page) Idle() {
 		}
 		return "", nil
 	})
+}
+
+// ClearCache has the next page loaded with all of its files, as at the first visit.
+func (p *Page) ClearCache() {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, network.ClearBrowserCache, cdp.Empty{}); err != nil {
+		p.fatal("clear the cache: %v", err)
+	}
 }
 
 // Size gives the bytes that came over the network since the page was opened, as they came: compressed.
