@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -176,7 +177,11 @@ func (s *session) project(ctx context.Context, service tandem.Service) (tandem.R
 		if err != nil {
 			return tandem.RemoteProject{}, err
 		}
-		return askProject(ctx, &service.Config, key)
+		var transport http.RoundTripper
+		if s.clients.transport != nil { // a name may lead where an address that came over the network may not
+			transport = s.clients.transport(&service)
+		}
+		return askProject(ctx, &service.Config, key, transport)
 	}
 	client, err := s.client(service)
 	if err != nil {

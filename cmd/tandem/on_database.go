@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"tandem"
@@ -56,7 +57,7 @@ func (s onDatabase) AddService(ctx context.Context, org string, add newService) 
 	return s.registry.AddService(ctx, s.actor, org, registry.NewService{Name: add.Name, ServiceType: add.Type, Config: add.Config,
 		Key: func(org, id string) ([]byte, error) {
 			if add.Check {
-				if _, err := askProject(ctx, &add.Config, add.Key); err != nil {
+				if _, err := askProject(ctx, &add.Config, add.Key, nil); err != nil {
 					return nil, err
 				}
 			}
@@ -64,9 +65,9 @@ func (s onDatabase) AddService(ctx context.Context, org string, add newService) 
 		}})
 }
 
-// askProject asks a project whether it answers and takes a key.
-func askProject(ctx context.Context, config *tandem.ServiceConfig, key secret.Text) (tandem.RemoteProject, error) {
-	client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal())})
+// askProject asks a project whether it answers and takes a key; transport carries the requests, nil for any address.
+func askProject(ctx context.Context, config *tandem.ServiceConfig, key secret.Text, transport http.RoundTripper) (tandem.RemoteProject, error) {
+	client, err := golioth.New(golioth.Options{BaseURL: config.BaseURL, Project: config.Project, Key: golioth.Secret(key.Reveal()), Transport: transport})
 	if err != nil {
 		return tandem.RemoteProject{}, err
 	}
