@@ -106,9 +106,22 @@ function tick() {
 tick();
 setInterval(tick, 5000);
 
+// A table that is wider than its place can be scrolled by keyboard too.
+function reach() {
+  for (const box of document.querySelectorAll(".table-responsive:not([tabindex])")) {
+    if (box.scrollWidth <= box.clientWidth || box.querySelector("a[href], button, input, select, summary")) continue;
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", "Table");
+  }
+}
+reach();
+addEventListener("resize", reach);
+
 // What a reply brought.
 document.body.addEventListener("htmx:after:settle", () => {
   tick();
+  reach();
   for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) dialog.showModal();
   for (const form of document.querySelectorAll("form[data-focus-invalid]")) form.querySelector("[aria-invalid]")?.focus();
   for (const table of document.querySelectorAll("[data-select]")) counted(table);
