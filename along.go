@@ -43,7 +43,7 @@ type Event struct {
 	ID             string          `json:"id"` // UUIDv7
 	OrganizationID string          `json:"-"`
 	At             time.Time       `json:"at"`
-	Kind           string          `json:"kind"` // devices, conflicts, runs, services, deliveries, alerts, device.online, device.offline
+	Kind           string          `json:"kind"` // devices, conflicts, runs, services, deliveries, alerts, credentials, commands, device.online, device.offline
 	IDs            []string        `json:"ids,omitempty"`
 	Many           bool            `json:"many,omitempty"` // more than IDs says
 	Data           json.RawMessage `json:"data,omitempty"`

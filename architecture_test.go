@@ -25,14 +25,15 @@ var mayImport = map[string][]string{
 	"registry":          {".", "merge"},
 	"budget":            {"."},
 	"jobs":              {".", "syncer", "webhook", "alert", "audit"},
-	"webhook":           {"."},
+	"webhook":           {".", "report"},
+	"report":            {"."},             // what a payload says of its device: pure
 	"alert":             {".", "outbound"}, // rules and senders
 	"audit":             {"."},
 	"outbound":          {"."}, // which addresses may be called
 	"server":            {"."}, // the HTTP shell: limits, headers, health, metrics, traces
 	"golioth":           {"."},
 	"golioth/simulator": {"."}, // not the client: both sides of a contract must not share a mistake
-	"gateway":           {"."},
+	"gateway":           {".", "report"},
 	"store":             {"."},
 	"store/legacy":      {".", "store", "secret"}, // the older table's keys are sealed as they are migrated
 	"secret":            {"."},
@@ -63,7 +64,7 @@ var home = map[string]string{
 	"github.com/coreos/go-oidc":       "api",
 	"golang.org/x/oauth2":             "api",
 	"github.com/standard-webhooks":    "webhook alert",
-	"github.com/ugorji/go":            "webhook",
+	"github.com/ugorji/go":            "report",
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",
@@ -74,6 +75,7 @@ var home = map[string]string{
 	"github.com/emersion/go-sasl":     "",
 	"golang.org/x/crypto/argon2":      "registry",
 	"github.com/pquerna/otp":          "registry",
+	"github.com/boombuler/barcode":    "web",
 	"github.com/ccojocar/zxcvbn-go":   "registry",
 	"pgregory.net/rapid":              "", // tests only
 	"github.com/zitadel/oidc":         "", // an identity provider for tests

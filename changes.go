@@ -38,6 +38,11 @@ type Changes struct {
 	PutInvitations []Invitation // by id
 	PutTokens      []Token      // by id
 
+	// PutCredentials adds a credential (Version 0) or rewrites one (Version as read; the row gets the next, Stale when it moved).
+	// Exists when another unrevoked one of the kind has the identity.
+	PutCredentials []Credential
+	PutCommands    []Command // added; or rewritten by id where it is still open
+
 	// PutAlerts adds an alert (Version 0) or rewrites one (Version as read; the row gets the next).
 	// Adding one where another is open for the same kind and subject is Stale.
 	PutAlerts []Alert

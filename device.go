@@ -38,6 +38,14 @@ func StatusAt(seen *time.Time, now time.Time, window time.Duration) Status {
 	return Offline
 }
 
+// StatusAt gives the status at now: offline also where it was said to have gone and was not seen since.
+func (o *Observed) StatusAt(now time.Time, window time.Duration) Status {
+	if o.LastSeen != nil && o.OfflineAt != nil && !o.OfflineAt.Before(*o.LastSeen) {
+		return Offline
+	}
+	return StatusAt(o.LastSeen, now, window)
+}
+
 // Device is an entry of the local registry: what this organization calls the device.
 // Names need not be unique; DeviceID is, within the organization.
 type Device struct {
@@ -72,7 +80,8 @@ type EditTimes map[Path]time.Time
 // Each value carries the instant it was observed; an older one never overwrites a newer.
 type Observed struct {
 	LastSeen     *time.Time          `json:"last_seen"`
-	BatteryLevel *float64            `json:"battery_level"` // percent, 0 to 100
+	OfflineAt    *time.Time          `json:"offline_at,omitempty"` // when it was last said to have gone; it is back once it was seen later
+	BatteryLevel *float64            `json:"battery_level"`        // percent, 0 to 100
 	BatteryAt    *time.Time          `json:"battery_at"`
 	Location     *Location           `json:"location"`
 	LocationAt   *time.Time          `json:"location_at"`

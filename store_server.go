@@ -18,6 +18,9 @@ type ServerStore interface {
 	EventStore
 	AnswerStore
 	RetentionStore
+	CredentialStore
+	CommandStore
+	TelemetryStore
 	OverviewStore
 	PlanView
 }
@@ -220,12 +223,13 @@ type Retention struct {
 	Audit        time.Duration // 365 days, leaving a checkpoint
 	Events       time.Duration // 1 hour
 	Alerts       time.Duration // resolved ones, with their notifications; 90 days
+	Commands     time.Duration // of devices, and their revoked credentials; 90 days
 }
 
 // DefaultRetention is what is kept where nothing else is set; docs/operations.md says what it takes on disk.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Runs: 90 * day, Deliveries: 7 * day, Observations: 90 * day, Audit: 365 * day, Events: time.Hour, Alerts: 90 * day}
+	return Retention{Runs: 90 * day, Deliveries: 7 * day, Observations: 90 * day, Audit: 365 * day, Events: time.Hour, Alerts: 90 * day, Commands: 90 * day}
 }
 
 // RetentionStore removes what is older than it is kept, in bounded steps.

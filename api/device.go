@@ -261,7 +261,7 @@ func whole(row *tandem.DeviceRow) {
 
 // fresh is a device that was made a moment ago.
 func (a *API) fresh(d tandem.Device) tandem.DeviceRow {
-	row := tandem.DeviceRow{Device: d, Status: tandem.StatusAt(d.LastSeen, a.options.Clock(), tandem.DefaultOnlineWindow)}
+	row := tandem.DeviceRow{Device: d, Status: d.StatusAt(a.options.Clock(), tandem.DefaultOnlineWindow)}
 	whole(&row)
 	return row
 }

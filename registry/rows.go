@@ -81,7 +81,7 @@ var columns = []struct {
 	{"external_device_id", func(r *Row, c cell) (err error) { r.External, err = c.text(); return err }},
 	{"id", func(r *Row, c cell) (err error) { r.ID, err = c.text(); return err }},
 	{"status", nil}, {"last_seen", nil}, {"battery_level", nil}, {"battery_at", nil}, {"location", nil}, {"location_at", nil},
-	{"firmware", nil}, {"firmware_at", nil}, {"assignments", nil}, {"organization_id", nil}, {"version", nil},
+	{"firmware", nil}, {"firmware_at", nil}, {"offline_at", nil}, {"assignments", nil}, {"organization_id", nil}, {"version", nil},
 	{"field_edited_at", nil}, {"created_at", nil}, {"updated_at", nil},
 }
 

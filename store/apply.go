@@ -73,6 +73,7 @@ func (a *apply) run(ctx context.Context) error {
 		{"devices", a.devices}, {"observations", a.observe}, {"assignments", a.assignments}, {"intents", a.intents},
 		{"conflicts", a.conflicts}, {"entries", a.entries}, {"remote devices", a.notLinked}, {"entities", a.entities},
 		{"runs", a.runs}, {"services", a.services}, {"members", a.members}, {"invitations", a.invitations}, {"tokens", a.tokens},
+		{"credentials", a.credentials}, {"commands", a.commands},
 		{"alerts", a.alerts}, {"channels", a.channels}, {"notifications", a.notifications}, {"observed values", a.history}, {"deliveries", a.outcomes},
 		{"waiting deliveries", a.wake},
 		{"pushes", a.dropPushes},
@@ -168,6 +169,8 @@ func (a *apply) explain(ctx context.Context, err error) error {
 	case "alerts":
 		return &tandem.Error{Code: tandem.Stale, Op: op, Message: "another alert is open for the same kind and subject",
 			Hint: "read it again and rewrite that one", Err: t.err}
+	case "credentials":
+		return &tandem.Error{Code: tandem.Exists, Op: op, Message: "another device's credential has this identity", Hint: "choose another, or revoke that one", Err: t.err}
 	case "channels":
 		return &tandem.Error{Code: tandem.Exists, Op: op, Message: "another channel has this id or name", Hint: "choose another", Err: t.err}
 	}

@@ -74,6 +74,7 @@ type observedValue struct {
 // observedValues are in the order of their columns.
 var observedValues = []observedValue{
 	{"last_seen", "", func(o *tandem.Observed) *time.Time { return o.LastSeen }, func(*bulk, *tandem.Observed) {}},
+	{"offline_at", "", func(o *tandem.Observed) *time.Time { return o.OfflineAt }, func(*bulk, *tandem.Observed) {}},
 	{"battery_at", "battery_level", func(o *tandem.Observed) *time.Time { return o.BatteryAt }, func(b *bulk, o *tandem.Observed) { b.real(o.BatteryLevel) }},
 	{"location_at", "location", func(o *tandem.Observed) *time.Time { return o.LocationAt }, func(b *bulk, o *tandem.Observed) { b.json(o.Location, o.Location == nil) }},
 	{"firmware_at", "firmware", func(o *tandem.Observed) *time.Time { return o.FirmwareAt }, func(b *bulk, o *tandem.Observed) { b.firmware(o.Firmware) }},
@@ -255,6 +256,9 @@ func (a *apply) mergeObserved() []tandem.Observation {
 		m := &merged[i]
 		if o.LastSeen != nil && (m.LastSeen == nil || o.LastSeen.After(*m.LastSeen)) {
 			m.LastSeen = o.LastSeen
+		}
+		if o.OfflineAt != nil && (m.OfflineAt == nil || o.OfflineAt.After(*m.OfflineAt)) {
+			m.OfflineAt = o.OfflineAt
 		}
 		if o.BatteryAt != nil && (m.BatteryAt == nil || o.BatteryAt.After(*m.BatteryAt)) {
 			m.BatteryLevel, m.BatteryAt = o.BatteryLevel, o.BatteryAt

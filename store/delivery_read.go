@@ -76,7 +76,7 @@ func (s *Store) Reporting(ctx context.Context, org, service string, externalIDs 
 	err = s.readKeyed(ctx, op, org, func(tx bun.Conn) error {
 		found = make([]tandem.Linked, 0, len(externalIDs))
 		for some := range slices.Chunk(externalIDs, 2*chunk) {
-			rows, err := s.keyed(ctx, tx, "SELECT a.device_id, a.external_device_id, a.sync_enabled, a.sync_status, d.last_seen, d.firmware, d.firmware_at, d.deleted_at, d.created_at FROM ",
+			rows, err := s.keyed(ctx, tx, "SELECT a.device_id, a.external_device_id, a.sync_enabled, a.sync_status, d.last_seen, d.offline_at, d.firmware, d.firmware_at, d.deleted_at, d.created_at FROM ",
 				"device_service_assignments", "a", own+" AND service_id = "+quoted(service), "external_device_id", some,
 				s.dialect.Follow("devices", "d", own, "id", "a.device_id"))
 			if err != nil {
@@ -94,14 +94,14 @@ func (s *Store) Reporting(ctx context.Context, org, service string, externalIDs 
 // scanReporting adds a row of Reporting's to a list.
 func scanReporting(rows *sql.Rows, org, service string, found *[]tandem.Linked) (err error) {
 	var device, external, status, firmware word
-	var seen, dated, deleted, created stamp
+	var seen, gone, dated, deleted, created stamp
 	one := tandem.Linked{}
-	if err := rows.Scan(&device, &external, &one.Assignment.SyncEnabled, &status, &seen, &firmware, &dated, &deleted, &created); err != nil {
+	if err := rows.Scan(&device, &external, &one.Assignment.SyncEnabled, &status, &seen, &gone, &firmware, &dated, &deleted, &created); err != nil {
 		return err
 	}
 	one.Device.ID, one.Device.OrganizationID, one.Assignment.OrganizationID, one.Assignment.ServiceID = string(device), org, org, service
 	one.Assignment.DeviceID, one.Assignment.ExternalDeviceID, one.Assignment.Status = string(device), string(external), tandem.SyncStatus(status)
-	one.Device.LastSeen, one.Device.FirmwareAt, one.Device.DeletedAt, one.Device.CreatedAt = seen.ptr(), dated.ptr(), deleted.ptr(), created.Time
+	one.Device.LastSeen, one.Device.OfflineAt, one.Device.FirmwareAt, one.Device.DeletedAt, one.Device.CreatedAt = seen.ptr(), gone.ptr(), dated.ptr(), deleted.ptr(), created.Time
 	one.Device.Firmware, err = decodeFirmware(firmware)
 	*found = append(*found, one)
 	return err

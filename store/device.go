@@ -14,7 +14,7 @@ import (
 // deviceWritten are the columns of a device's row, in the order of writeDevice.
 const deviceWritten = `organization_id, id, name, name_folded, device_id, device_id_folded, search_text, device_type, lifecycle,
 	hardware_ids, tags, enabled, blueprint, cohort, metadata, notes, last_seen, battery_level, battery_at, location, location_at,
-	firmware, firmware_at, version, field_edited_at, deleted_at, created_at, updated_at`
+	firmware, firmware_at, offline_at, version, field_edited_at, deleted_at, created_at, updated_at`
 
 // writeDevice writes a row as version.
 func writeDevice(b *bulk, org string, d *tandem.Device, version int64) {
@@ -65,7 +65,7 @@ func (b *bulk) edits(edits tandem.EditTimes) {
 	b.string(isJSON, string(append(text, '}')))
 }
 
-// writeObserved writes last_seen to firmware_at.
+// writeObserved writes last_seen to offline_at.
 func writeObserved(b *bulk, o *tandem.Observed) {
 	b.optTime(o.LastSeen)
 	b.real(o.BatteryLevel)
@@ -74,6 +74,7 @@ func writeObserved(b *bulk, o *tandem.Observed) {
 	b.optTime(o.LocationAt)
 	b.firmware(o.Firmware)
 	b.optTime(o.FirmwareAt)
+	b.optTime(o.OfflineAt)
 }
 
 // lifecycle is active where nothing is said.
@@ -102,7 +103,7 @@ func searchText(d *tandem.Device) string {
 // deviceRead are the columns that deviceScan reads, of devices AS d.
 const deviceRead = `d.id, d.name, d.device_id, d.device_type, d.lifecycle, d.hardware_ids, d.tags, d.enabled, d.blueprint, d.cohort,
 	d.metadata, d.notes, d.last_seen, d.battery_level, d.battery_at, d.location, d.location_at, d.firmware, d.firmware_at,
-	d.version, d.field_edited_at, d.deleted_at, d.created_at, d.updated_at`
+	d.offline_at, d.version, d.field_edited_at, d.deleted_at, d.created_at, d.updated_at`
 
 // deviceScan is where a row is scanned to before it becomes a device.
 type deviceScan struct {
@@ -111,13 +112,13 @@ type deviceScan struct {
 	enabled                                                                                          bool
 	battery                                                                                          sql.NullFloat64
 	version                                                                                          int64
-	lastSeen, batteryAt, locationAt, firmwareAt, deletedAt, createdAt, updatedAt                     stamp
+	lastSeen, batteryAt, locationAt, firmwareAt, offlineAt, deletedAt, createdAt, updatedAt          stamp
 }
 
 // targets gives the destinations in the order of deviceRead.
 func (r *deviceScan) targets() []any {
 	return []any{&r.id, &r.name, &r.deviceID, &r.deviceType, &r.lifecycle, &r.hardwareIDs, &r.tags, &r.enabled, &r.blueprint, &r.cohort,
-		&r.metadata, &r.notes, &r.lastSeen, &r.battery, &r.batteryAt, &r.location, &r.locationAt, &r.firmware, &r.firmwareAt,
+		&r.metadata, &r.notes, &r.lastSeen, &r.battery, &r.batteryAt, &r.location, &r.locationAt, &r.firmware, &r.firmwareAt, &r.offlineAt,
 		&r.version, &r.edited, &r.deletedAt, &r.createdAt, &r.updatedAt}
 }
 
@@ -127,7 +128,7 @@ func (r *deviceScan) device(org string, d *tandem.Device) (err error) {
 	d.Name, d.DeviceID, d.DeviceType = string(r.name), string(r.deviceID), string(r.deviceType)
 	d.Lifecycle, d.Enabled = tandem.Lifecycle(r.lifecycle), r.enabled
 	d.Blueprint, d.Cohort, d.Notes = string(r.blueprint), string(r.cohort), string(r.notes)
-	d.LastSeen, d.BatteryAt, d.LocationAt, d.FirmwareAt = r.lastSeen.ptr(), r.batteryAt.ptr(), r.locationAt.ptr(), r.firmwareAt.ptr()
+	d.LastSeen, d.OfflineAt, d.BatteryAt, d.LocationAt, d.FirmwareAt = r.lastSeen.ptr(), r.offlineAt.ptr(), r.batteryAt.ptr(), r.locationAt.ptr(), r.firmwareAt.ptr()
 	d.Version, d.DeletedAt, d.CreatedAt, d.UpdatedAt = r.version, r.deletedAt.ptr(), r.createdAt.Time, r.updatedAt.Time
 	if r.battery.Valid {
 		level := r.battery.Float64

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,10 +20,15 @@ const (
 	servicesKind   = "services"
 	deliveriesKind = "deliveries"
 	alertsKind     = "alerts"
+	commandsKind   = "commands"    // by device
+	lettingInKind  = "credentials" // by device
 )
 
 // namedInEvent is how many ids an event names; of more it says only that there are many.
 const namedInEvent = 100
+
+// observedOnly is the data of an event about devices of which nothing was edited.
+var observedOnly = json.RawMessage(`{"observed":true}`)
 
 // newEventID mints the id of an event that nobody else names.
 func newEventID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -43,8 +49,14 @@ func (a *apply) follow() (events []tandem.Event) {
 	devices = named(devices, a.UpdateDevices, func(d *tandem.Device) string { return d.ID })
 	devices = named(devices, a.CreateAssignments, func(one *tandem.Assignment) string { return one.DeviceID })
 	devices = named(devices, a.UpdateAssignments, func(one *tandem.Assignment) string { return one.DeviceID })
+	edited := len(devices) > 0
 	devices = named(devices, a.Observe, func(o *tandem.Observation) string { return o.DeviceID })
 	add(devicesKind, devices)
+	if len(devices) > 0 && !edited {
+		events[len(events)-1].Data = observedOnly
+	}
+	add(lettingInKind, named(nil, a.PutCredentials, func(c *tandem.Credential) string { return c.DeviceID }))
+	add(commandsKind, named(nil, a.PutCommands, func(c *tandem.Command) string { return c.DeviceID }))
 	add(conflictsKind, named(nil, a.PutConflicts, func(c *tandem.Conflict) string { return c.ID }))
 	add(runsKind, named(nil, a.PutRuns, func(r *tandem.Run) string { return r.ID }))
 	add(servicesKind, named(nil, a.PutServices, func(m *tandem.ServiceMark) string { return m.ServiceID }))

@@ -81,7 +81,7 @@ func (s *Store) countStatuses(ctx context.Context, tx bun.Conn, org string, now 
 		return err
 	}
 	seen, online := 0, 0
-	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COUNT(d.last_seen), COUNT(CASE WHEN d.last_seen >= ? THEN 1 END) FROM devices AS d
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COUNT(d.last_seen), COUNT(CASE WHEN d.last_seen >= ? AND `+notGone+` THEN 1 END) FROM devices AS d
 		WHERE d.organization_id = ? AND d.deleted_at IS NULL`, s.oldestOnline(now, windows), org).Scan(&o.Devices, &seen, &online); err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func (p *prune) expired(ctx context.Context, tx bun.Conn) error {
 // organization removes what is old of one, in a few transactions.
 func (p *prune) organization(ctx context.Context, org string) error {
 	const op = "remove what is old"
-	for _, step := range []func(context.Context, bun.Conn, string) error{p.deliveries, p.alerts, p.conflicts, p.plans, p.markRuns, p.runs} {
+	for _, step := range []func(context.Context, bun.Conn, string) error{p.deliveries, p.alerts, p.gateway, p.conflicts, p.plans, p.markRuns, p.runs} {
 		if err := p.write(ctx, op, org, func(tx bun.Conn) error {
 			if err := p.known(ctx, tx, org); err != nil {
 				return err
@@ -155,6 +155,21 @@ func (p *prune) organization(ctx context.Context, org string) error {
 		}
 	}
 	return nil
+}
+
+// gateway removes commands that are over, and credentials that were revoked.
+func (p *prune) gateway(ctx context.Context, tx bun.Conn, org string) error {
+	before, ok := p.before(p.keep.Commands)
+	if !ok {
+		return nil
+	}
+	if _, err := p.delete(ctx, tx, "commands", `DELETE FROM device_commands WHERE organization_id = ? AND id IN (SELECT id FROM device_commands
+		WHERE organization_id = ? AND created_at < ? AND NOT (`+openCommand+`) ORDER BY created_at LIMIT ?)`, org, org, before, p.left("commands")); err != nil {
+		return err
+	}
+	_, err := p.delete(ctx, tx, "credentials", `DELETE FROM device_credentials WHERE organization_id = ? AND id IN (SELECT id FROM device_credentials
+		WHERE organization_id = ? AND revoked_at < ? ORDER BY revoked_at LIMIT ?)`, org, org, before, p.left("credentials"))
+	return err
 }
 
 // alerts removes resolved ones with their notifications.

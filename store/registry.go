@@ -190,6 +190,9 @@ func (s *Store) oldestOnline(now time.Time, windows map[string]time.Duration) bu
 	return bun.Safe(oldest)
 }
 
+// notGone is, in SQL, that nobody said of device d that it went since it was last seen.
+const notGone = "(d.offline_at IS NULL OR d.offline_at < d.last_seen)"
+
 // statusCondition narrows to a status.
 func (s *Store) statusCondition(f *filter, status tandem.Status, now time.Time, windows map[string]time.Duration) {
 	oldest := s.oldestOnline(now, windows)
@@ -198,9 +201,9 @@ func (s *Store) statusCondition(f *filter, status tandem.Status, now time.Time, 
 	case tandem.NeverSeen:
 		f.add("d.last_seen IS NULL")
 	case tandem.Online:
-		f.add("d.last_seen >= ?", oldest)
+		f.add("d.last_seen >= ? AND "+notGone, oldest)
 	case tandem.Offline:
-		f.add("d.last_seen < ?", oldest)
+		f.add("(d.last_seen < ? OR d.offline_at >= d.last_seen)", oldest)
 	default:
 		f.err = tandem.Errorf(tandem.Invalid, "", string(status), "there is no such status").WithHint("use online, offline or never_seen")
 	}
@@ -224,7 +227,7 @@ func (s *Store) deviceRows(ctx context.Context, tx bun.Conn, org string, devices
 		row.Assignments = append(row.Assignments, assignments[i])
 	}
 	for i := range listed {
-		listed[i].Status = tandem.StatusAt(listed[i].LastSeen, now, onlineWindow(listed[i].Assignments, windows))
+		listed[i].Status = listed[i].StatusAt(now, onlineWindow(listed[i].Assignments, windows))
 	}
 	return listed, nil
 }

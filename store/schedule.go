@@ -82,7 +82,7 @@ func (s *Store) TurnedOffline(ctx context.Context, org, service string, since, n
 			return err
 		}, `SELECT d.id, l.external_device_id, l.state_read_at FROM devices AS d JOIN device_service_assignments AS l
 			ON l.organization_id = d.organization_id AND l.device_id = d.id AND l.service_id = ? AND l.sync_status <> 'unlinked'
-			WHERE d.organization_id = ? AND d.deleted_at IS NULL AND d.last_seen < ? AND ? ORDER BY d.last_seen, d.id LIMIT ?`,
+			WHERE d.organization_id = ? AND d.deleted_at IS NULL AND d.last_seen < ? AND `+notGone+` AND ? ORDER BY d.last_seen, d.id LIMIT ?`,
 			service, org, s.oldestOnline(now, windows), online, limit)
 	})
 	return found, err

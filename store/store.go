@@ -57,6 +57,10 @@ type Dialect interface {
 	// Clock is an expression for the database's time; Micros the same in microseconds since 1970.
 	Clock() string
 	Micros() string
+	// Number is an expression for the number at a place in a JSON column, NULL where there is none: within is the way from its
+	// root, no step of which holds a NUL. Stretch is one for the number of whole strides from an instant to a time.
+	Number(column string, within []string) string
+	Stretch(column string, since time.Time, stride time.Duration) string
 	// Greatest and Least name the functions that compare their arguments.
 	Greatest() string
 	Least() string

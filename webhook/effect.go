@@ -1,17 +1,16 @@
 package webhook
 
 import (
-	"encoding/json"
-	"strconv"
 	"time"
 
 	"tandem"
+	"tandem/report"
 )
 
 // The types of device events (S36).
 const (
-	onlineEvent    = "device.online"
-	offlineEvent   = "device.offline"
+	onlineEvent    = report.OnlineEvent
+	offlineEvent   = report.OfflineEvent
 	statusEvent    = "device.status_changed"
 	dataEvent      = "device.data"
 	telemetryEvent = "device.telemetry"
@@ -20,17 +19,12 @@ const (
 	deletedEvent   = "device.deleted"
 )
 
-// futureLimit is how far ahead of its receipt a sender's time may be and still count (S5).
-const futureLimit = 5 * time.Minute
-
 // effect is what one delivery leads to, decided before anything is written.
 type effect struct {
-	status   tandem.DeliveryStatus
-	note     string // why it is dead or waits, or what was left out
-	hint     bool   // the device is to be read back
-	observed tandem.Observed
-	history  []tandem.DeviceObservation
-	presence string // the event of a device that came or went, "" otherwise
+	status tandem.DeliveryStatus
+	note   string // why it is dead or waits, or what was left out
+	hint   bool   // the device is to be read back
+	report.Effect
 }
 
 // dead is the effect of a delivery that will never have one.
@@ -48,7 +42,7 @@ func decide(d *tandem.Delivery, service *tandem.Service, linked *tandem.Linked) 
 	default:
 		return dead("this program does not know events of the type " + d.Type)
 	}
-	body, err := decode(d.ContentType, d.Body)
+	body, err := report.Decode(d.ContentType, d.Body)
 	if err != nil {
 		return dead(err.Error())
 	}
@@ -58,7 +52,7 @@ func decide(d *tandem.Delivery, service *tandem.Service, linked *tandem.Linked) 
 	case !linked.Assignment.SyncEnabled || linked.Assignment.Status == tandem.SyncUnlinked:
 		return effect{status: tandem.DeliveryWaiting, note: "the device is not synced with this service"}
 	}
-	return report(d, service, &linked.Device, body)
+	return told(d, service, &linked.Device, body)
 }
 
 // foreign reports whether a delivery is from another project than the service's. One that names none is not.
@@ -66,103 +60,26 @@ func foreign(service *tandem.Service, project string) bool {
 	return project != "" && project != service.Config.Project && (service.Pin == nil || project != service.Pin.ID)
 }
 
-// report says what a linked device's report leads to.
-func report(d *tandem.Delivery, service *tandem.Service, device *tandem.Device, body payload) effect {
-	at := observedAt(d, device)
-	data, on, find := body, d.Path, lookup(nil)
+// told says what a linked device's report leads to.
+func told(d *tandem.Delivery, service *tandem.Service, device *tandem.Device, body report.Payload) effect {
+	said := report.Said{ServiceID: d.ServiceID, SentAt: d.SentAt, ReceivedAt: d.ReceivedAt, Fields: service.Config.Fields,
+		Window: time.Duration(service.Config.OnlineWindow) * time.Second, Path: historyPath(d)}
 	if d.Type == PipelineType {
-		find = mapped(&service.Config, on, data.value)
+		said.Find = report.Mapped(&service.Config, d.Path, body.Value)
 	} else {
-		data, on = eventData(body), d.Type
-		find = first(mapped(&service.Config, on, data.value), named(data.value))
+		body = eventData(body)
+		said.Find = report.First(report.Mapped(&service.Config, d.Type, body.Value), report.Named(body.Value))
 	}
-	r := read(find, service.Config.Fields, at)
-	e := effect{status: tandem.DeliveryProcessed, note: r.remarks()}
-	online := presenceOf(d.Type, &r)
-	if service.Config.Fields.Has(tandem.FieldStatus) {
-		e.come(d, service, device, online, at)
+	said.Raw = body.Raw
+	online := d.Type == onlineEvent
+	switch d.Type {
+	case onlineEvent, offlineEvent:
+		said.Status, said.Told = &online, true
+	case statusEvent:
+		said.Told = true
 	}
-	e.keep(d, &r, device, at)
-	if path := historyPath(d); data.raw != nil && path != "" {
-		e.remember(d, path, data.raw, at)
-	}
-	return e
-}
-
-// observedAt gives when a report was made: the sender's time where it counts, else that of its receipt (S5).
-func observedAt(d *tandem.Delivery, device *tandem.Device) time.Time {
-	received := d.ReceivedAt.UTC().Truncate(time.Microsecond)
-	if d.SentAt == nil || d.SentAt.Before(device.CreatedAt) || d.SentAt.After(received.Add(futureLimit)) {
-		return received
-	}
-	return d.SentAt.UTC().Truncate(time.Microsecond)
-}
-
-// presenceOf says whether a report shows its device online: it does, unless it says the contrary.
-func presenceOf(kind string, r *reading) bool {
-	switch kind {
-	case onlineEvent:
-		return true
-	case offlineEvent:
-		return false
-	}
-	return r.online == nil || *r.online
-}
-
-// come notes that a device was heard of, or that it went. An event about its status is history by itself.
-func (e *effect) come(d *tandem.Delivery, service *tandem.Service, device *tandem.Device, online bool, at time.Time) {
-	seen := at
-	if seen.After(d.ReceivedAt) { // nobody was seen in the future
-		seen = d.ReceivedAt.UTC().Truncate(time.Microsecond)
-	}
-	news := device.LastSeen == nil || seen.After(*device.LastSeen)
-	window := time.Duration(service.Config.OnlineWindow) * time.Second
-	if window <= 0 {
-		window = tandem.DefaultOnlineWindow
-	}
-	was := tandem.StatusAt(device.LastSeen, d.ReceivedAt, window)
-	told := d.Type == onlineEvent || d.Type == offlineEvent || d.Type == statusEvent
-	is, event := tandem.Offline, offlineEvent
-	if online {
-		is, event = tandem.Online, onlineEvent
-		e.observed.LastSeen = &seen
-	}
-	came := online && was != tandem.Online && tandem.StatusAt(&seen, d.ReceivedAt, window) == tandem.Online
-	if news && (came || !online) {
-		e.presence = event
-	}
-	if told || e.presence != "" {
-		e.remember(d, statusHistory, json.RawMessage(strconv.Quote(string(is))), at)
-	}
-}
-
-// keep takes over what was read. The store keeps the newer of each value (S5).
-func (e *effect) keep(d *tandem.Delivery, r *reading, device *tandem.Device, at time.Time) {
-	if r.battery != nil {
-		e.observed.BatteryLevel, e.observed.BatteryAt = r.battery, &at
-		e.remember(d, batteryField, json.RawMessage(strconv.FormatFloat(*r.battery, 'f', -1, 64)), at)
-	}
-	if r.location != nil {
-		e.observed.Location, e.observed.LocationAt = r.location, &at
-		if raw, err := json.Marshal(r.location); err == nil {
-			e.remember(d, locationField, raw, at)
-		}
-	}
-	if r.firmware != nil {
-		packages := make(map[string]tandem.Firmware, len(device.Firmware)+len(r.firmware))
-		for name, f := range device.Firmware {
-			packages[name] = f
-		}
-		for name, f := range r.firmware {
-			packages[name] = f
-		}
-		e.observed.Firmware, e.observed.FirmwareAt = packages, &at
-	}
-}
-
-// remember adds to the device's history.
-func (e *effect) remember(d *tandem.Delivery, path string, value json.RawMessage, at time.Time) {
-	e.history = append(e.history, tandem.DeviceObservation{ServiceID: d.ServiceID, Path: path, Value: value, ObservedAt: at})
+	decided := report.Decide(&said, device)
+	return effect{status: tandem.DeliveryProcessed, note: decided.Note, Effect: decided}
 }
 
 // historyPath gives where a payload stands in the history: on its path, or under its event's name; "" for those about a status.
@@ -181,11 +98,11 @@ func historyPath(d *tandem.Delivery) string {
 }
 
 // eventData gives an event's data, or what is there of it.
-func eventData(body payload) payload {
-	object, ok := body.value.(map[string]any)
+func eventData(body report.Payload) report.Payload {
+	object, ok := body.Value.(map[string]any)
 	if !ok {
-		return payload{}
+		return report.Payload{}
 	}
 	data := object["data"]
-	return payload{data, history(data, nil)}
+	return report.Payload{Value: data, Raw: report.Keep(data, nil)}
 }

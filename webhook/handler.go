@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/report"
 )
 
 // Pattern is where a Handler is mounted, for http.ServeMux.
@@ -187,12 +188,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // delivery makes the row of a request.
 func (h *Handler) delivery(r *http.Request, to *target, id *identity, body []byte, arrived time.Time) tandem.Delivery {
 	contentType := r.Header.Get("Content-Type")
-	if len(contentType) > mostWord || !word(mediaType(contentType)) {
+	if len(contentType) > mostWord || !word(report.MediaType(contentType)) {
 		contentType = ""
 	}
 	return tandem.Delivery{ID: h.o.IDs(), OrganizationID: to.service.OrganizationID, ServiceID: to.service.ID, EventID: id.event,
 		Digest: id.digest(contentType, body), Type: id.kind, ExternalDeviceID: id.device, ProjectID: id.project, Path: id.path,
-		ContentType: mediaType(contentType), Headers: keptHeaders(r.Header), Body: body, Status: tandem.DeliveryStored,
+		ContentType: report.MediaType(contentType), Headers: keptHeaders(r.Header), Body: body, Status: tandem.DeliveryStored,
 		SentAt: id.sent, ReceivedAt: arrived.UTC()}
 }
 

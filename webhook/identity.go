@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"tandem"
+	"tandem/report"
 )
 
 // PipelineType is the type of what a Golioth pipeline sent; device events carry their own.
@@ -43,7 +43,7 @@ func keptHeaders(header http.Header) map[string]string {
 		if len(value) > mostCE {
 			value = value[:mostCE]
 		}
-		if value = strings.ToValidUTF8(value, "\uFFFD"); printable(value) {
+		if value = strings.ToValidUTF8(value, "\uFFFD"); report.Printable(value) {
 			found[name] = value
 		}
 	}
@@ -69,8 +69,8 @@ var (
 // which are not signed, count only where it does not.
 func identify(header http.Header, body []byte, scheme tandem.WebhookScheme) (identity, error) {
 	piped := header.Get("Ce-Source") != "" || header.Get("Ce-Type") != ""
-	contentType := mediaType(header.Get("Content-Type"))
-	readable := isJSON(contentType) || isCBOR(contentType)
+	contentType := report.MediaType(header.Get("Content-Type"))
+	readable := report.IsJSON(contentType) || report.IsCBOR(contentType)
 	if !piped && !readable {
 		return identity{}, errWrongType
 	}
@@ -109,7 +109,7 @@ func pipelineIdentity(header http.Header) (identity, error) {
 		return identity{}, errors.New("Ce-Source is no device's id")
 	case id.project != "" && !word(id.project):
 		return identity{}, errors.New("Ce-Subject is no project's id")
-	case len(id.path) > mostPath || !utf8.ValidString(id.path) || !printable(id.path):
+	case len(id.path) > mostPath || !utf8.ValidString(id.path) || !report.Printable(id.path):
 		return identity{}, errors.New("Ce-Type is not a path")
 	}
 	return id, nil
@@ -131,7 +131,7 @@ type members struct{ id, kind, at, project, device string }
 func eventIdentity(contentType string, body []byte) (identity, error) {
 	var m members
 	var err error
-	if isCBOR(contentType) {
+	if report.IsCBOR(contentType) {
 		m, err = cborMembers(body)
 	} else {
 		m, err = jsonMembers(body)
@@ -177,7 +177,7 @@ func jsonMembers(body []byte) (members, error) {
 
 // cborMembers reads a CBOR event's members.
 func cborMembers(body []byte) (members, error) {
-	value, err := decodeCBOR(body)
+	value, err := report.DecodeCBOR(body)
 	if err != nil {
 		return members{}, err
 	}
@@ -191,7 +191,7 @@ func cborMembers(body []byte) (members, error) {
 
 // eventID gives an id of a bounded length; a long or strange one counts by its digest.
 func eventID(id string) string {
-	if len(id) <= mostWord && printable(id) && utf8.ValidString(id) {
+	if len(id) <= mostWord && report.Printable(id) && utf8.ValidString(id) {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
@@ -218,20 +218,6 @@ func (id *identity) digest(contentType string, body []byte) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// mediaType gives a content type without its parameters.
-func mediaType(contentType string) string {
-	contentType, _, _ = strings.Cut(contentType, ";")
-	return strings.ToLower(strings.TrimSpace(contentType))
-}
-
-func isJSON(mediaType string) bool {
-	return mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
-}
-
-func isCBOR(mediaType string) bool {
-	return mediaType == "application/cbor" || strings.HasSuffix(mediaType, "+cbor")
-}
-
 // parseTime reads a sender's time, nil when there is none that can be meant: then the time of receipt counts (S5).
 func parseTime(text string) *time.Time {
 	if text == "" || len(text) > 64 {
@@ -251,6 +237,3 @@ func parseTime(text string) *time.Time {
 func word(text string) bool {
 	return len(text) <= mostWord && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
-
-// printable reports whether a text holds nothing that cannot be stored or shown.
-func printable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }

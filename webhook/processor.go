@@ -24,6 +24,7 @@ const (
 	lastRetry    = time.Hour
 	hintDelay    = 500 * time.Millisecond // so that several hints about a device are one run
 	hintsBy      = "webhook"
+	mostNote     = 500 // bytes
 )
 
 // ProcessorOptions say how deliveries are processed.
@@ -232,7 +233,7 @@ func backoff(attempts int) time.Duration {
 // brief gives an error for a person, bounded.
 func brief(err error) string {
 	text := err.Error()
-	return text[:min(len(text), mostNoteLength)]
+	return text[:min(len(text), mostNote)]
 }
 
 // attempt decides and commits the effects of one organization's deliveries.

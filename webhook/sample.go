@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/report"
 )
 
 // The bounds of what is kept of refused deliveries.
@@ -73,7 +74,7 @@ func (s *sampler) delivery(r *http.Request, to *target, why Reason, detail strin
 	d := tandem.Delivery{ID: id, OrganizationID: to.service.OrganizationID, ServiceID: to.service.ID, Digest: hex.EncodeToString(digest[:]),
 		Type: "unknown", Headers: keptHeaders(r.Header), Body: []byte{}, Status: tandem.DeliveryRefused,
 		Error: string(why), ReceivedAt: now}
-	if contentType := mediaType(r.Header.Get("Content-Type")); word(contentType) {
+	if contentType := report.MediaType(r.Header.Get("Content-Type")); word(contentType) {
 		d.ContentType = contentType
 	}
 	if detail != "" {

@@ -38,8 +38,8 @@ func (w *work) decide() {
 			continue
 		}
 		w.take(&linked.Device, &e)
-		if e.presence != "" {
-			presence[e.presence] = append(presence[e.presence], linked.Device.ID)
+		if e.Presence != "" {
+			presence[e.Presence] = append(presence[e.Presence], linked.Device.ID)
 		}
 	}
 	w.push(pushes)
@@ -51,7 +51,7 @@ func (w *work) effect(d *tandem.Delivery, linked *tandem.Linked) (e effect) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			e = dead(fmt.Sprintf("this program failed over it: %v", fault))
-			e.note = e.note[:min(len(e.note), mostNoteLength)]
+			e.note = e.note[:min(len(e.note), mostNote)]
 		}
 	}()
 	service := w.services[d.ServiceID]
@@ -63,20 +63,10 @@ func (w *work) effect(d *tandem.Delivery, linked *tandem.Linked) (e effect) {
 
 // take adds what a delivery says of its device. The next one in the batch meets the device as this one leaves it.
 func (w *work) take(device *tandem.Device, e *effect) {
-	for i := range e.history {
-		e.history[i].DeviceID = device.ID
-	}
-	w.changes.Observations = append(w.changes.Observations, e.history...)
-	o := &e.observed
-	if o.LastSeen == nil && o.BatteryAt == nil && o.LocationAt == nil && o.FirmwareAt == nil {
-		return
-	}
-	w.changes.Observe = append(w.changes.Observe, tandem.Observation{DeviceID: device.ID, Observed: *o})
-	if o.LastSeen != nil && (device.LastSeen == nil || o.LastSeen.After(*device.LastSeen)) {
-		device.LastSeen = o.LastSeen
-	}
-	if o.FirmwareAt != nil && (device.FirmwareAt == nil || o.FirmwareAt.After(*device.FirmwareAt)) {
-		device.Firmware, device.FirmwareAt = o.Firmware, o.FirmwareAt
+	w.changes.Observations = append(w.changes.Observations, e.History...)
+	if e.Observes() {
+		w.changes.Observe = append(w.changes.Observe, tandem.Observation{DeviceID: device.ID, Observed: e.Observed})
+		e.Leave(device)
 	}
 }
 

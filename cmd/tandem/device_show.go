@@ -104,7 +104,7 @@ func deviceJSON(s *desk, d *tandem.Device, sides []tandem.Comparison, conflicts 
 		Comparisons []comparisonJSON  `json:"comparisons"`
 		Conflicts   []tandem.Conflict `json:"conflicts"`
 		History     []tandem.Entry    `json:"history"`
-	}{*d, tandem.StatusAt(d.LastSeen, s.Clock(), tandem.DefaultOnlineWindow), compared, conflicts, entries}
+	}{*d, d.StatusAt(s.Clock(), tandem.DefaultOnlineWindow), compared, conflicts, entries}
 }
 
 func (a *app) showDevice(d *tandem.Device) {
@@ -118,7 +118,7 @@ func (a *app) showDevice(d *tandem.Device) {
 		level = battery(d.BatteryLevel) + ", " + a.out.ago(d.BatteryAt)
 	}
 	a.out.pairs("device_id", clean(d.DeviceID), "id", d.ID, "type", clean(d.DeviceType), "lifecycle", string(d.Lifecycle),
-		"status", string(tandem.StatusAt(d.LastSeen, a.Clock(), tandem.DefaultOnlineWindow))+", last seen "+a.out.ago(d.LastSeen),
+		"status", string(d.StatusAt(a.Clock(), tandem.DefaultOnlineWindow))+", last seen "+a.out.ago(d.LastSeen),
 		"battery", level, "location", location, "firmware", clean(registry.FirmwareText(d.Firmware)),
 		"notes", clean(d.Notes), "changed", a.out.since(d.UpdatedAt))
 }

@@ -20,11 +20,13 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -137,6 +139,21 @@ func (*dialect) Clock() string { return "clock_timestamp()" }
 // Micros stands still within a statement.
 func (*dialect) Micros() string {
 	return "(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint"
+}
+
+// Number is that of a JSON number only.
+func (*dialect) Number(column string, within []string) string {
+	steps := make([]string, len(within))
+	for i, step := range within {
+		steps[i] = store.Quoted(step)
+	}
+	at := "(" + column + " #> ARRAY[" + strings.Join(steps, ", ") + "]::text[])"
+	return "CASE WHEN json_typeof" + at + " = 'number' THEN (" + at[1:len(at)-1] + ")::text::double precision END"
+}
+
+// Stretch counts in microseconds.
+func (*dialect) Stretch(column string, since time.Time, stride time.Duration) string {
+	return fmt.Sprintf("((EXTRACT(EPOCH FROM %s) * 1000000)::bigint - %d) / %d", column, since.UnixMicro(), max(stride.Microseconds(), 1))
 }
 
 // Greatest is the function's name.

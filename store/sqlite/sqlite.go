@@ -13,6 +13,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun"
@@ -106,6 +108,35 @@ func (*dialect) Clock() string { return "strftime('%Y-%m-%d %H:%M:%f000+00:00', 
 
 // Micros is the clock's time, in steps of a millisecond; it stands still within a statement.
 func (*dialect) Micros() string { return "CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) * 1000" }
+
+// Number takes a step of digits for an index, or else for a name. A name with a quote or a backslash cannot be asked for.
+func (*dialect) Number(column string, within []string) string {
+	byIndex, byName, digits := "$", "$", false
+	for _, step := range within {
+		if strings.ContainsAny(step, `"\\`) {
+			return "NULL"
+		}
+		name := `."` + step + `"`
+		byName += name
+		if _, err := strconv.ParseUint(step, 10, 31); err == nil {
+			name, digits = "["+step+"]", true
+		}
+		byIndex += name
+	}
+	number := func(path string) string {
+		path = store.Quoted(path)
+		return "CASE WHEN json_type(" + column + ", " + path + ") IN ('integer', 'real') THEN CAST(json_extract(" + column + ", " + path + ") AS REAL) END"
+	}
+	if !digits {
+		return number(byName)
+	}
+	return "COALESCE(" + number(byIndex) + ", " + number(byName) + ")"
+}
+
+// Stretch counts in milliseconds, which is what the database reads of a time.
+func (*dialect) Stretch(column string, since time.Time, stride time.Duration) string {
+	return fmt.Sprintf("CAST((unixepoch(%s, 'subsec') - %.6f) / %.6f AS INTEGER)", column, float64(since.UnixMicro())/1e6, stride.Seconds())
+}
 
 // Greatest is MAX of several arguments.
 func (*dialect) Greatest() string { return "MAX" }

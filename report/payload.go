@@ -1,4 +1,4 @@
-package webhook
+package report
 
 import (
 	"bytes"
@@ -9,43 +9,59 @@ import (
 	"unicode/utf8"
 )
 
-// mostHistory is the largest payload that a device's history keeps, in bytes of JSON. The delivery keeps it in any case.
-const mostHistory = 16 << 10
+// MostHistory is the largest payload that a device's history keeps, in bytes of JSON.
+const MostHistory = 16 << 10
 
-// payload is a delivery's body, read.
-type payload struct {
-	value any             // as encoding/json decodes it, numbers as json.Number, int64, uint64 or float64
-	raw   json.RawMessage // the same as JSON, nil when it is too large for the history
+// Payload is a body, read.
+type Payload struct {
+	Value any             // as encoding/json decodes it, numbers as json.Number, int64, uint64 or float64
+	Raw   json.RawMessage // the same as JSON that every database can hold, nil when it is too large for the history
 }
 
-// decode reads a body by its content type. What is neither JSON, CBOR nor text is kept as base64.
-func decode(contentType string, body []byte) (payload, error) {
+// MediaType gives a content type without its parameters, in lower case.
+func MediaType(contentType string) string {
+	contentType, _, _ = strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(contentType))
+}
+
+// IsJSON reports whether a media type is JSON.
+func IsJSON(mediaType string) bool {
+	return mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
+}
+
+// IsCBOR reports whether a media type is CBOR.
+func IsCBOR(mediaType string) bool {
+	return mediaType == "application/cbor" || strings.HasSuffix(mediaType, "+cbor")
+}
+
+// Decode reads a body by its media type. What is neither JSON, CBOR nor text is kept as base64.
+func Decode(mediaType string, body []byte) (Payload, error) {
 	switch {
-	case isJSON(contentType):
-		value, err := decodeJSON(body)
+	case IsJSON(mediaType):
+		value, err := DecodeJSON(body)
 		if err != nil {
-			return payload{}, err
+			return Payload{}, err
 		}
-		return payload{value, history(value, body)}, nil
-	case isCBOR(contentType):
-		value, err := decodeCBOR(body)
+		return Payload{value, Keep(value, body)}, nil
+	case IsCBOR(mediaType):
+		value, err := DecodeCBOR(body)
 		if err != nil {
-			return payload{}, err
+			return Payload{}, err
 		}
-		return payload{value, history(value, nil)}, nil
-	case strings.HasPrefix(contentType, "text/") && utf8.Valid(body):
-		return payload{string(body), history(string(body), nil)}, nil
+		return Payload{value, Keep(value, nil)}, nil
+	case strings.HasPrefix(mediaType, "text/") && utf8.Valid(body):
+		return Payload{string(body), Keep(string(body), nil)}, nil
 	}
-	if len(body) > mostHistory {
-		return payload{}, nil
+	if len(body) > MostHistory {
+		return Payload{}, nil
 	}
-	return payload{nil, history(base64.StdEncoding.EncodeToString(body), nil)}, nil
+	return Payload{nil, Keep(base64.StdEncoding.EncodeToString(body), nil)}, nil
 }
 
 var errJSON = errors.New("the body is not valid JSON")
 
-// decodeJSON reads one JSON text of a bounded depth.
-func decodeJSON(body []byte) (any, error) {
+// DecodeJSON reads one JSON text of a bounded depth.
+func DecodeJSON(body []byte) (any, error) {
 	if !utf8.Valid(body) {
 		return nil, errJSON
 	}
@@ -84,10 +100,10 @@ func depthOf(text []byte) int {
 	return most
 }
 
-// history gives a value as JSON that every database can hold, nil when it is too large. Text is the value's own
+// Keep gives a value as JSON that every database can hold, nil when it is too large. Text is the value's own
 // JSON where it has one.
-func history(value any, text []byte) json.RawMessage {
-	if len(text) > mostHistory {
+func Keep(value any, text []byte) json.RawMessage {
+	if len(text) > MostHistory {
 		return nil
 	}
 	clean, same := storable(value)
@@ -98,7 +114,7 @@ func history(value any, text []byte) json.RawMessage {
 		}
 	}
 	encoded, err := json.Marshal(clean)
-	if err != nil || len(encoded) > mostHistory {
+	if err != nil || len(encoded) > MostHistory {
 		return nil
 	}
 	return encoded

@@ -1,4 +1,4 @@
-package webhook
+package report
 
 import (
 	"encoding/json"
@@ -9,48 +9,51 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"tandem"
 )
 
-// The fields that WebhookConfig.Paths maps.
+// The fields that a payload may hold, as WebhookConfig.Paths names them.
 const (
-	batteryField   = "battery_level"
-	locationField  = "location"
-	latField       = "lat"
-	lonField       = "lon"
-	firmwareField  = "firmware"
-	onlineField    = "online"
-	mainFirmware   = "main" // the package that a version without a name is of
-	mostPackages   = 64
-	mostFirmware   = 100 // bytes of a name or version
-	statusHistory  = "status"
-	mostNoteLength = 500
+	Battery   = "battery_level"
+	Location  = "location"
+	Latitude  = "lat"
+	Longitude = "lon"
+	Firmware  = "firmware"
+	Online    = "online"
 )
 
-// reading is what a payload says of its device. Notes name what was there and could not be meant.
-type reading struct {
-	battery  *float64
-	location *tandem.Location
-	firmware map[string]tandem.Firmware
-	online   *bool
-	notes    []string
+const (
+	mainFirmware = "main" // the package that a version without a name is of
+	mostPackages = 64
+	mostFirmware = 100 // bytes of a name or version
+	mostRemarks  = 500 // bytes
+)
+
+// Reading is what a payload says of its device.
+type Reading struct {
+	Battery  *float64 // percent
+	Location *tandem.Location
+	Firmware map[string]tandem.Firmware // by package
+	Online   *bool
+	notes    []string // what was there and could not be meant
 }
 
-// lookup finds a field's value; ok is false where the payload says nothing of it.
-type lookup func(field string) (value any, ok bool)
+// Lookup finds a field's value; ok is false where the payload says nothing of it.
+type Lookup func(field string) (value any, ok bool)
 
-// mapped finds values by a service's paths, for a delivery that came on a path (or is of a type).
-func mapped(config *tandem.ServiceConfig, on string, value any) lookup {
+// Mapped finds values by a service's paths, in a payload that came on a path (or is of a type).
+func Mapped(config *tandem.ServiceConfig, on string, value any) Lookup {
 	return func(field string) (any, bool) {
 		if spec := config.Webhook.Paths[field]; spec != "" {
 			return follow(spec, on, value)
 		}
 		switch field { // what a run reads from the stream, a pipeline brings sooner
-		case batteryField:
+		case Battery:
 			return streamed(config.Paths.Battery, on, value)
-		case locationField:
+		case Location:
 			return streamed(config.Paths.Location, on, value)
 		}
 		return nil, false
@@ -108,12 +111,12 @@ func walk(value any, path string) (any, bool) {
 	return value, value != nil
 }
 
-// named finds values by the names that events use for them.
-func named(data any) lookup {
+// Named finds values by the names that events use for them.
+func Named(data any) Lookup {
 	object, _ := data.(map[string]any)
-	names := map[string][]string{batteryField: {"battery_level", "battery"}, locationField: {"location"},
-		latField: {"lat", "latitude"}, lonField: {"lon", "lng", "longitude"},
-		firmwareField: {"firmware", "firmware_version"}, onlineField: {"online", "status"}}
+	names := map[string][]string{Battery: {"battery_level", "battery"}, Location: {"location"},
+		Latitude: {"lat", "latitude"}, Longitude: {"lon", "lng", "longitude"},
+		Firmware: {"firmware", "firmware_version"}, Online: {"online", "status"}}
 	return func(field string) (any, bool) {
 		for _, name := range names[field] {
 			if v := object[name]; v != nil {
@@ -124,8 +127,8 @@ func named(data any) lookup {
 	}
 }
 
-// first asks one lookup after another.
-func first(lookups ...lookup) lookup {
+// First asks one Lookup after another.
+func First(lookups ...Lookup) Lookup {
 	return func(field string) (any, bool) {
 		for _, find := range lookups {
 			if v, ok := find(field); ok {
@@ -136,9 +139,9 @@ func first(lookups ...lookup) lookup {
 	}
 }
 
-// read takes the values out of a payload, those of the service's fields.
-func read(find lookup, fields tandem.Fields, at time.Time) reading {
-	var r reading
+// Read takes the values of some fields out of a payload.
+func Read(find Lookup, fields tandem.Fields, at time.Time) Reading {
+	var r Reading
 	if fields.Has(tandem.FieldBattery) {
 		r.readBattery(find)
 	}
@@ -154,47 +157,47 @@ func read(find lookup, fields tandem.Fields, at time.Time) reading {
 	return r
 }
 
-func (r *reading) readBattery(find lookup) {
-	v, ok := find(batteryField)
+func (r *Reading) readBattery(find Lookup) {
+	v, ok := find(Battery)
 	if !ok {
 		return
 	}
 	level, ok := number(v)
 	if !ok || level < 0 || level > 100 {
-		r.note(batteryField, "a percentage from 0 to 100")
+		r.note(Battery, "a percentage from 0 to 100")
 		return
 	}
-	r.battery = &level
+	r.Battery = &level
 }
 
-func (r *reading) readLocation(find lookup) {
-	if v, ok := find(locationField); ok {
-		if r.location = asLocation(named(v)); r.location != nil {
+func (r *Reading) readLocation(find Lookup) {
+	if v, ok := find(Location); ok {
+		if r.Location = asLocation(Named(v)); r.Location != nil {
 			if object, isObject := v.(map[string]any); isObject {
 				if accuracy, ok := number(object["accuracy"]); ok && accuracy > 0 {
-					r.location.Accuracy = accuracy
+					r.Location.Accuracy = accuracy
 				}
 			}
 			return
 		}
-		r.note(locationField, "a place on earth")
+		r.note(Location, "a place on earth")
 		return
 	}
-	_, lat := find(latField)
-	_, lon := find(lonField)
+	_, lat := find(Latitude)
+	_, lon := find(Longitude)
 	if !lat && !lon {
 		return
 	}
-	if r.location = asLocation(find); r.location == nil {
-		r.note(locationField, "a place on earth")
+	if r.Location = asLocation(find); r.Location == nil {
+		r.note(Location, "a place on earth")
 	}
 }
 
 // asLocation reads a latitude and a longitude in degrees.
-func asLocation(find lookup) *tandem.Location {
-	v, _ := find(latField)
+func asLocation(find Lookup) *tandem.Location {
+	v, _ := find(Latitude)
 	lat, ok1 := number(v)
-	v, _ = find(lonField)
+	v, _ = find(Longitude)
 	lon, ok2 := number(v)
 	if !ok1 || !ok2 || math.Abs(lat) > 90 || math.Abs(lon) > 180 {
 		return nil
@@ -202,8 +205,8 @@ func asLocation(find lookup) *tandem.Location {
 	return &tandem.Location{Latitude: lat, Longitude: lon}
 }
 
-func (r *reading) readFirmware(find lookup, at time.Time) {
-	v, ok := find(firmwareField)
+func (r *Reading) readFirmware(find Lookup, at time.Time) {
+	v, ok := find(Firmware)
 	if !ok {
 		return
 	}
@@ -230,51 +233,54 @@ func (r *reading) readFirmware(find lookup, at time.Time) {
 		}
 	}
 	if len(packages) == 0 {
-		r.note(firmwareField, "a version, or versions by package")
+		r.note(Firmware, "a version, or versions by package")
 		return
 	}
-	r.firmware = packages
+	r.Firmware = packages
 }
+
+// Printable reports whether a text holds nothing that cannot be stored or shown.
+func Printable(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
 
 // firmwareWord reports whether a text can be a package or a version.
 func firmwareWord(text string) bool {
-	return text != "" && len(text) <= mostFirmware && utf8.ValidString(text) && printable(text)
+	return text != "" && len(text) <= mostFirmware && utf8.ValidString(text) && Printable(text)
 }
 
-func (r *reading) readOnline(find lookup) {
-	v, ok := find(onlineField)
+func (r *Reading) readOnline(find Lookup) {
+	v, ok := find(Online)
 	if !ok {
 		return
 	}
 	yes, no := true, false
 	switch v := v.(type) {
 	case bool:
-		r.online = &v
+		r.Online = &v
 		return
 	case string:
 		switch strings.ToLower(v) {
 		case "online", "connected", "up", "true":
-			r.online = &yes
+			r.Online = &yes
 			return
 		case "offline", "disconnected", "down", "false":
-			r.online = &no
+			r.Online = &no
 			return
 		case "-", "": // Golioth's own status says nothing
 			return
 		}
 	}
-	r.note(onlineField, "online or offline")
+	r.note(Online, "online or offline")
 }
 
 // note remembers a value that cannot be meant.
-func (r *reading) note(field, want string) {
+func (r *Reading) note(field, want string) {
 	r.notes = append(r.notes, fmt.Sprintf("%s is not %s and was left out", field, want))
 }
 
-// remarks gives the notes as one text.
-func (r *reading) remarks() string {
+// Remarks names what was there and could not be meant, as one text.
+func (r *Reading) Remarks() string {
 	text := strings.Join(r.notes, "; ")
-	return text[:min(len(text), mostNoteLength)]
+	return text[:min(len(text), mostRemarks)]
 }
 
 // number reads a JSON or CBOR number.

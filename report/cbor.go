@@ -1,4 +1,4 @@
-package webhook
+package report
 
 import (
 	"encoding/base64"
@@ -31,8 +31,8 @@ var cborHandle = func() *codec.CborHandle {
 	return h
 }()
 
-// decodeCBOR reads one item (RFC 8949) as JSON has words for it: byte strings become base64, tags their content.
-func decodeCBOR(body []byte) (any, error) {
+// DecodeCBOR reads one item (RFC 8949) as JSON has words for it: byte strings become base64, tags their content.
+func DecodeCBOR(body []byte) (any, error) {
 	if err := admitCBOR(body); err != nil {
 		return nil, err
 	}
