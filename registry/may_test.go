@@ -202,6 +202,9 @@ var uses = map[string]use{
 	"PlanChanges": {registry.ReadPlans, true, func(w *world, a registry.Actor, org string, t things) error {
 		return third(w.PlanChanges(w.ctx, a, org, t.plan, tandem.PlanFilter{}))
 	}},
+	"DiscardPlan": {registry.ApproveRuns, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.DiscardPlan(w.ctx, a, org, t.plan))
+	}},
 	"PlanGroups": {registry.ReadPlans, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.PlanGroups(w.ctx, a, org, t.plan))
 	}},

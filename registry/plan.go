@@ -21,3 +21,18 @@ func (r *Registry) PlanGroups(ctx context.Context, actor Actor, org, id string) 
 	}
 	return r.Server.PlanGroups(ctx, org, id)
 }
+
+// DiscardPlan drops a plan that a person saved and nobody will apply. What a run held back is discarded with the run.
+func (r *Registry) DiscardPlan(ctx context.Context, actor Actor, org, id string) (tandem.Plan, error) {
+	if err := actor.may(org, ApproveRuns); err != nil {
+		return tandem.Plan{}, err
+	}
+	plan, err := r.Store.Plan(ctx, org, id)
+	if err != nil {
+		return plan, err
+	}
+	if plan.Reason != tandem.PlanSaved {
+		return plan, tandem.Errorf(tandem.Invalid, "discard plan", id, "the plan holds what the run %s held back", plan.RunID).WithHint("discard the run")
+	}
+	return plan, r.Store.ClosePlan(ctx, org, id, tandem.PlanDiscarded, r.Clock(), r.note(actor, org, "plan.discard", thing{"plan", id, ""}, nil, nil))
+}

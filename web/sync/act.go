@@ -70,3 +70,12 @@ func discard(c *shell.Call) error {
 	}
 	return c.Done("Discarded: nothing of it is done.", c.Path("sync"), "runs", "alerts")
 }
+
+// discardPlan drops a preview that was kept.
+func discardPlan(c *shell.Call) error {
+	plan, err := c.Registry().DiscardPlan(c.R.Context(), c.Actor, c.Org.ID, c.Value("id"))
+	if err != nil {
+		return err
+	}
+	return c.Done("Dropped: nothing of it is done.", c.Path("sync")+"#"+anchor(plan.ServiceID), "runs")
+}

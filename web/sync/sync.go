@@ -20,6 +20,7 @@ func Register(s *shell.Site) {
 	s.Handle("POST /sync/{service}/start", start)
 	s.Handle("GET /sync/plans/{id}", showPlan)
 	s.Handle("POST /sync/plans/{id}/apply", apply)
+	s.Handle("POST /sync/plans/{id}/discard", discardPlan)
 	s.Handle("POST /sync/runs/{id}/stop", stop)
 	s.Handle("POST /sync/runs/{id}/approve", approve)
 	s.Handle("POST /sync/runs/{id}/discard", discard)

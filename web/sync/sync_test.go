@@ -156,6 +156,25 @@ func TestAPlanIsFiltered(t *testing.T) {
 	p.SeeIn("#rows", "No change fits")
 }
 
+func TestAPreviewIsDropped(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	path := w.preview(tandem.OpImport)
+	p := w.page(webtest.Options{})
+	p.SeeIn("[data-saved]", "24 changes")
+	p.Click("[data-saved] button")
+	p.Told("Dropped")
+	p.WaitGone("[data-saved]")
+	if plan, err := w.API.Plan(t.Context(), w.Org.ID, strings.TrimPrefix(path, "sync/plans/")); err != nil || plan.Status != tandem.PlanDiscarded {
+		t.Errorf("the plan is %+v, %v", plan, err)
+	}
+	p.Open(path)
+	p.See("It was discarded")
+	if p.Count("button >> Apply") != 0 {
+		t.Error("it can still be applied")
+	}
+}
+
 func TestTheFirstRunIsSeenBefore(t *testing.T) {
 	t.Parallel()
 	w := open(t)
