@@ -28,6 +28,7 @@ type plots struct {
 	battery      part.PlotData
 	connectivity part.PlotData
 	more         bool // there are more reports than are shown
+	pending      bool // they are read once the page is there
 }
 
 func (p *page) readPlots() error {

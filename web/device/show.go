@@ -66,7 +66,11 @@ func show(c *shell.Call) error {
 		}
 		return c.Part(plotsCard(p))
 	}
-	for _, read := range []func() error{p.compareStored, p.readTroubles, p.readHistory, p.readPlots} {
+	reads := []func() error{p.compareStored, p.readTroubles, p.readHistory}
+	if p.plots.pending = c.Query("span") == ""; !p.plots.pending { // else the page asks for them once it is there
+		reads = append(reads, p.readPlots)
+	}
+	for _, read := range reads {
 		if err := read(); err != nil {
 			return err
 		}
