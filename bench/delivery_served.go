@@ -42,7 +42,11 @@ func (h *hook) endServer() (said received, err error) {
 
 // counted reads a server's metrics of deliveries.
 func counted(url string) (said received, err error) {
-	reply, err := http.Get(url + "/metrics")
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		return said, err
+	}
+	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return said, err
 	}

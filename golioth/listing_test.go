@@ -158,7 +158,10 @@ func TestDevicesStopsWhenTheConsumerDoes(t *testing.T) {
 	if n := asked.Load(); n > 5+2*DefaultPageConcurrency {
 		t.Errorf("%d pages were fetched for 5", n)
 	}
-	for range c.Devices(soon(t), tandem.RemoteListing{}) {
+	for _, err := range c.Devices(soon(t), tandem.RemoteListing{}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // after the first page nothing else is asked for
 	}
 }

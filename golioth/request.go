@@ -171,7 +171,7 @@ func (c *Client) attempt(caller, ctx context.Context, k *call) (*reply, error) {
 	}
 	k.sent.Store(true)
 	// The transport is called directly: no redirect is followed, so that the key never goes to another host.
-	response, err := c.transport.RoundTrip(request)
+	response, err := c.transport.RoundTrip(request) //nolint:bodyclose // read closes it
 	if err != nil {
 		return nil, c.note(attemptFailure(caller, attemptCtx, err, kindNetwork))
 	}

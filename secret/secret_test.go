@@ -45,7 +45,9 @@ func child(path string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%x\n", sealed)
+		if _, err := fmt.Fprintf(os.Stdout, "%x\n", sealed); err != nil {
+			return err
+		}
 		if _, err := ring.Rotate(); err != nil {
 			return err
 		}

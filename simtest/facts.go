@@ -14,11 +14,12 @@ import (
 type facts map[tandem.Path]string
 
 // itself is the path of the device itself, which is here, or gone.
+const itself tandem.Path = ""
+
 const (
-	itself  tandem.Path = ""
-	here                = "here"
-	gone                = "gone"
-	present             = "true" // of an element
+	here    = "here"
+	gone    = "gone"
+	present = "true" // of an element
 )
 
 // factsOf gives the facts of the fields that are known.
@@ -43,7 +44,7 @@ func factsOf(s tandem.Shared) facts {
 		f.put("cohort", s.Cohort)
 	}
 	if s.Known.Has(tandem.FieldMetadata) {
-		f.put("metadata", map[string]any(s.Metadata))
+		f.put("metadata", s.Metadata)
 	}
 	return f
 }

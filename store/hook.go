@@ -5,8 +5,9 @@ import "github.com/uptrace/bun"
 // AddQueryHook lets a hook see every statement, for tests and traces. It is called before the store is used.
 func (s *Store) AddQueryHook(hook bun.QueryHook) {
 	s.hooks = append(s.hooks, hook)
-	s.writer.AddQueryHook(hook)
-	if s.reader != s.writer {
-		s.reader.AddQueryHook(hook)
+	one := s.reader == s.writer
+	s.writer = s.writer.WithQueryHook(hook)
+	if s.reader = s.reader.WithQueryHook(hook); one {
+		s.reader = s.writer
 	}
 }

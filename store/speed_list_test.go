@@ -94,7 +94,7 @@ func BenchmarkDeviceList(b *testing.B) {
 					total = n
 				}
 				slices.Sort(took)
-				fmt.Printf("%-22s p50 %6.1f ms  p95 %6.1f ms  first %6.1f ms  total %d\n", name, took[10].Seconds()*1000, took[18].Seconds()*1000, took[19].Seconds()*1000, total)
+				b.Logf("%-22s p50 %6.1f ms  p95 %6.1f ms  first %6.1f ms  total %d", name, took[10].Seconds()*1000, took[18].Seconds()*1000, took[19].Seconds()*1000, total)
 			}
 			b.ReportMetric(0, "ns/op")
 		})

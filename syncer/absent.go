@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 
 	"tandem"
 	"tandem/merge"
@@ -93,7 +94,7 @@ func (r *run) vanished(ctx context.Context, w *work, c *committer, l tandem.Link
 	}
 	done := func() error {
 		err := c.put(p)
-		if err == errMoved {
+		if errors.Is(err, errMoved) {
 			return nil // the next run looks again
 		}
 		return err

@@ -17,13 +17,13 @@ func (r *run) approval(ctx context.Context) error {
 	if r.dry != nil || Approved(&r.service) {
 		return nil
 	}
-	print := Fingerprint(&r.service.Config)
+	mark := Fingerprint(&r.service.Config)
 	if r.req.Trigger == tandem.ByHand {
 		if !r.approves() {
 			return nil
 		}
-		r.service.ApprovedConfig = print
-		_, err := r.commit(ctx, []*piece{{changes: tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: r.service.ID, ApprovedConfig: &print}}}}})
+		r.service.ApprovedConfig = mark
+		_, err := r.commit(ctx, []*piece{{changes: tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: r.service.ID, ApprovedConfig: &mark}}}}})
 		return err
 	}
 	if err := r.discardOlder(ctx, tandem.PlanApproval); err != nil {

@@ -202,7 +202,7 @@ func (r *run) attendOnce(ctx context.Context, w *work, c *committer, l *tandem.L
 	if len(d.send) == 0 || r.dry != nil {
 		return c.put(p)
 	}
-	return r.send(ctx, w, c, d, p, counted)
+	return r.send(ctx, w, c, d, p)
 }
 
 // decideOne merges one device that was read afresh. What waits for a person, what a plan does not hold,
@@ -240,7 +240,7 @@ func (r *run) stamp(p *piece, l *tandem.Linked, rd *reading) {
 }
 
 // send stores the intent with the local half, writes to the remote, and records what its reply shows (S23, S24).
-func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *piece, counted bool) error {
+func (r *run) send(ctx context.Context, w *work, c *committer, d *decision, p *piece) error {
 	l := d.linked
 	in := r.intent(&l, tandem.IntentUpdate, d.send)
 	if parked, is := r.parkedAs(l.Assignment.ExternalDeviceID); is {

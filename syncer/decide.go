@@ -131,7 +131,7 @@ func asAny(m tandem.Map) any {
 	if len(m) == 0 {
 		return nil
 	}
-	return map[string]any(m)
+	return m
 }
 
 func with(hold map[tandem.Path]merge.Hold, p tandem.Path, h merge.Hold) map[tandem.Path]merge.Hold {
@@ -196,20 +196,20 @@ func (r *run) sendable(d *decision) []merge.Edit {
 	for _, e := range d.result.Remote {
 		local, _ := merge.Value(d.result.After, e.Path)
 		remote, _ := merge.Value(d.remote.shared, e.Path)
-		print := "limit:" + merge.Fingerprint(local, remote)
-		known := d.linked.Assignment.Drift[e.Path] == print
+		mark := "limit:" + merge.Fingerprint(local, remote)
+		known := d.linked.Assignment.Drift[e.Path] == mark
 		if known && e.Path == "tags" && !r.req.Force { // a tag that was refused before is not tried for ever
-			d.stays[e.Path] = print
+			d.stays[e.Path] = mark
 			continue
 		}
-		if print := notTaken(d, e.Path); d.linked.Assignment.Drift[e.Path] == print && !r.req.Force {
-			d.stays[e.Path] = print
+		if refused := notTaken(d, e.Path); d.linked.Assignment.Drift[e.Path] == refused && !r.req.Force {
+			d.stays[e.Path] = refused
 			continue
 		}
 		if reason := r.cannotHold(e); reason != "" {
-			d.stays[e.Path] = print
+			d.stays[e.Path] = mark
 			if !known {
-				d.drift = append(d.drift, limit{merge.Drift{Path: e.Path, Local: local, Remote: remote, Fingerprint: print}, reason})
+				d.drift = append(d.drift, limit{merge.Drift{Path: e.Path, Local: local, Remote: remote, Fingerprint: mark}, reason})
 			}
 			e = r.holdable(e)
 			if same(e.Path, e.Before, e.After) {

@@ -113,10 +113,17 @@ func (r *run) calls(in *tandem.Intent) int {
 // the intent of a settlement, which is all that keeps others away from the device meanwhile.
 func (r *run) writing(ctx context.Context, in *tandem.Intent) (context.Context, context.CancelFunc) {
 	ctx = context.WithoutCancel(ctx)
-	if ends, ok := r.ends.Load(in.ID); ok {
-		return context.WithDeadline(ctx, ends.(time.Time))
+	if ends, ok := r.endOf(in); ok {
+		return context.WithDeadline(ctx, ends)
 	}
 	return context.WithCancel(ctx)
+}
+
+// endOf gives when a settlement's write must have ended; nothing for a run's.
+func (r *run) endOf(in *tandem.Intent) (time.Time, bool) {
+	ends, _ := r.ends.Load(in.ID)
+	at, ok := ends.(time.Time)
+	return at, ok
 }
 
 // mayWrite makes sure that a call to the remote that begins now ends in time: a run's before its lease
@@ -129,7 +136,7 @@ func (r *run) mayWrite(ctx context.Context, in *tandem.Intent) error {
 	if in == nil {
 		return nil
 	}
-	if ends, ok := r.ends.Load(in.ID); ok && time.Until(ends.(time.Time)) < r.e.writeTimeout() {
+	if ends, ok := r.endOf(in); ok && time.Until(ends) < r.e.writeTimeout() {
 		return tandem.Errorf(tandem.Stale, "sync", in.Changes[0].DeviceName, "its turn to be written came too late, and nothing was sent").WithHint("try again")
 	}
 	return nil

@@ -334,9 +334,9 @@ func (r *run) failed(l *tandem.Linked, c tandem.Change, err error) *piece {
 // openConflicts gives the open conflicts of some devices by remote id.
 func (r *run) openConflicts(ctx context.Context, externalIDs, deviceIDs []string) (map[string][]tandem.Conflict, error) {
 	r.mu.Lock()
-	any := r.anyConflicts
+	some := r.anyConflicts
 	r.mu.Unlock()
-	if !any {
+	if !some {
 		return nil, nil
 	}
 	by := map[string][]tandem.Conflict{}

@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -46,10 +45,7 @@ func (r *run) meet(ctx context.Context, w *work, fresh []reading, open map[strin
 		}
 		candidates := index.of(&rd.device)
 		if identify(&rd.device, candidates, func(string) bool { return false }).none() {
-			p, err := r.admit(rd, index, &before, was)
-			if err != nil {
-				return nil, err
-			}
+			p := r.admit(rd, index, &before, was)
 			list = append(list, r.close(p, open[rd.device.ID], tandem.ConflictSuperseded, "no device here shares its identity any more"))
 			continue
 		}
@@ -106,7 +102,7 @@ func (r *run) notLinked(ctx context.Context, fresh []reading) (map[string]tandem
 }
 
 // admit lets a new remote device in as a new local one, or lists it as not linked (S13).
-func (r *run) admit(rd *reading, index *candidateIndex, before *tandem.NotLinked, was bool) (*piece, error) {
+func (r *run) admit(rd *reading, index *candidateIndex, before *tandem.NotLinked, was bool) *piece {
 	reason := ""
 	switch {
 	case !r.createsLocal():
@@ -115,16 +111,16 @@ func (r *run) admit(rd *reading, index *candidateIndex, before *tandem.NotLinked
 		reason = "filtered"
 	}
 	if reason != "" {
-		return r.leaveOut(rd, reason, nil, before, was), nil
+		return r.leaveOut(rd, reason, nil, before, was)
 	}
 	p := r.createLocal(rd, index)
 	if !r.allows(p.changes.Entries[0].Change) {
-		return r.leaveOut(rd, "not_imported", nil, before, was), nil
+		return r.leaveOut(rd, "not_imported", nil, before, was)
 	}
 	if was {
 		p.changes.DropNotLinked = []tandem.NotLinkedKey{{ServiceID: r.service.ID, ExternalDeviceID: rd.device.ID}}
 	}
-	return p, nil
+	return p
 }
 
 // createLocal makes the device, its assignment and its base: both sides agree from the start.
@@ -281,8 +277,7 @@ func (r *run) match(w *work, l *listed, rd *reading, index *candidateIndex, open
 	case v.ambiguous():
 		return r.ambiguous(rd, v, open, before, was), nil
 	case v.device == nil:
-		p, err := r.admit(rd, index, before, was)
-		return p, err
+		return r.admit(rd, index, before, was), nil
 	}
 	if !r.allows(linking(v.device, rd, sharedIdentity)) {
 		return r.leaveOut(rd, "not_imported", nil, before, was), nil
@@ -365,11 +360,4 @@ func (r *run) link(w *work, rd *reading, d tandem.Device, why string) (*piece, e
 		return p, w.toAttend(task{DeviceID: d.ID, Counted: true})
 	}
 	return p, nil
-}
-
-// remoteOf reads the remote device that an ambiguous match is about.
-func remoteOf(c *tandem.Conflict) (tandem.RemoteDevice, error) {
-	var rd tandem.RemoteDevice
-	err := json.Unmarshal(c.RemoteValue, &rd)
-	return rd, err
 }

@@ -65,7 +65,7 @@ func TestS5MutantsFirmwareTime(t *testing.T) {
 				rd.Firmware[string(rune('a'+i))] = tandem.Firmware{Version: "1", Time: at}
 			}
 			for range 10 { // a map has no order
-				if got := firmwareTime(rd, &tandem.Device{}, now); !got.Equal(tt.want) {
+				if got := firmwareTime(rd, now); !got.Equal(tt.want) {
 					t.Fatalf("got %s, want %s", got, tt.want)
 				}
 			}

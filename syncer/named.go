@@ -98,11 +98,7 @@ func (r *run) admitNamed(ctx context.Context, fresh []reading) error {
 		case rd.device.Problem != nil:
 			r.fail(tandem.Change{Side: tandem.RemoteSide, Action: tandem.ActRead, ExternalDeviceID: rd.device.ID, DeviceName: rd.device.Name}, rd.device.Problem)
 		case identify(&rd.device, candidates, func(string) bool { return true }).none():
-			p, err := r.admit(rd, index, &before, was)
-			if err != nil {
-				return err
-			}
-			list = append(list, p)
+			list = append(list, r.admit(rd, index, &before, was))
 		default:
 			list = append(list, r.leaveOut(rd, "not_imported", nil, &before, was))
 		}

@@ -39,7 +39,7 @@ func lastSeen(rd *tandem.RemoteDevice, d *tandem.Device, now time.Time) *time.Ti
 }
 
 // firmwareTime gives when the newest of a device's packages reported, as S5 counts it.
-func firmwareTime(rd *tandem.RemoteDevice, d *tandem.Device, now time.Time) time.Time {
+func firmwareTime(rd *tandem.RemoteDevice, now time.Time) time.Time {
 	var newest time.Time
 	for _, f := range rd.Firmware {
 		at, err := time.Parse(time.RFC3339Nano, f.Time)
@@ -68,7 +68,7 @@ func (r *run) observations(d *tandem.Device, rd *tandem.RemoteDevice, state obse
 		}
 	}
 	if fields.Has(tandem.FieldFirmware) && len(rd.Firmware) > 0 && !maps.Equal(rd.Firmware, d.Firmware) {
-		at := firmwareTime(rd, d, now)
+		at := firmwareTime(rd, now)
 		if d.FirmwareAt == nil || !at.Before(*d.FirmwareAt) {
 			o.Firmware, o.FirmwareAt, news = rd.Firmware, &at, true
 		}

@@ -166,7 +166,7 @@ func TestResume(t *testing.T) {
 	dead := w.queue(tandem.RunRequest{CreatedBy: "ada"})
 	_, err = w.store.AcquireLease(w.ctx, w.org, w.service.ID, "dead", dead.ID, 10*time.Millisecond)
 	w.must(err)
-	var d syncer.Details = w.details(dead)
+	d := w.details(dead)
 	d.Offered, d.WaitingUntil = false, nil
 	dead.Status, dead.Details = tandem.RunRunning, mustJSON(t, d)
 	w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutRuns: []tandem.Run{dead}}))

@@ -25,7 +25,7 @@ type leaf struct {
 // add and remove, and the leaves of metadata one by one (S23).
 func (r *run) patch(ctx context.Context, in *tandem.Intent, before reading) (*tandem.RemotePatch, []leaf, error) {
 	var patch tandem.RemotePatch
-	var any bool
+	var some bool
 	var leaves []merge.Edit
 	for _, c := range in.Changes {
 		was, now := decode(c.Before), decode(c.After)
@@ -33,10 +33,10 @@ func (r *run) patch(ctx context.Context, in *tandem.Intent, before reading) (*ta
 		text, _ := now.(string)
 		switch f {
 		case tandem.FieldName:
-			patch.Name, any = &text, true
+			patch.Name, some = &text, true
 		case tandem.FieldEnabled:
 			on, _ := now.(bool)
-			patch.Enabled, any = &on, true
+			patch.Enabled, some = &on, true
 		case tandem.FieldBlueprint, tandem.FieldCohort:
 			kind, to := tandem.BlueprintEntity, &patch.BlueprintID
 			if f == tandem.FieldCohort {
@@ -49,22 +49,22 @@ func (r *run) patch(ctx context.Context, in *tandem.Intent, before reading) (*ta
 			if !ok {
 				return nil, nil, tandem.Errorf(tandem.Invalid, "sync", c.DeviceName, "there is no %s %s on the service", kind, text)
 			}
-			*to, any = &id, true
+			*to, some = &id, true
 		case tandem.FieldHardwareIDs:
 			patch.AddHardwareIDs, patch.RemoveHardwareIDs = apart(toStrings(was), toStrings(now))
-			any = true
+			some = true
 		case tandem.FieldTags:
 			add, remove := apart(toStrings(was), toStrings(now))
 			if err := r.tagIDs(ctx, in, add, remove, &patch); err != nil {
 				return nil, nil, err
 			}
-			any = true
+			some = true
 		case tandem.FieldMetadata:
 			leaves = append(leaves, merge.Edit{Path: c.Path, Before: was, After: now})
 		}
 	}
 	state, err := r.leaves(leaves, before)
-	if err != nil || !any {
+	if err != nil || !some {
 		return nil, state, err
 	}
 	return &patch, state, nil
@@ -129,7 +129,7 @@ func (r *run) leaves(edits []merge.Edit, before reading) ([]leaf, error) {
 		if len(whole.Metadata) == 0 {
 			return nil, nil
 		}
-		return []leaf{{path: root, edit: edits, value: map[string]any(whole.Metadata)}}, nil
+		return []leaf{{path: root, edit: edits, value: whole.Metadata}}, nil
 	}
 	var out []leaf
 	for _, e := range edits {

@@ -108,9 +108,9 @@ func (r *run) unresolved(c tandem.Change, rd *reading) []tandem.Entry {
 // kept gives the drift that stands after this merge: what it found, and what it did not look at.
 func kept(before map[tandem.Path]string, d *decision) map[tandem.Path]string {
 	after := map[tandem.Path]string{}
-	for path, print := range before {
+	for path, mark := range before {
 		if f, ok := path.Field(); !ok || !d.result.Compared.Has(f) {
-			after[path] = print
+			after[path] = mark
 		}
 	}
 	maps.Copy(after, d.stays)

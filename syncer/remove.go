@@ -186,7 +186,7 @@ func (r *run) removeThere(ctx context.Context, c *committer, l tandem.Linked, x 
 	case disputed != nil: // nothing changed there any more: the next run deletes it
 		return ignoreMoved(c.put(r.close(p, open, tandem.ConflictConverged, "the service has again what it had when they last agreed")))
 	}
-	err = r.deleteOrShow(ctx, c, l, x, p, change)
+	err = r.deleteOrShow(ctx, c, l, p, change)
 	if tandem.Is(err, tandem.Busy) {
 		return nil
 	}
@@ -204,19 +204,19 @@ func (r *run) goneThere(p *piece, l *tandem.Linked, x removal, change tandem.Cha
 }
 
 // deleteOrShow deletes a remote device, or says in a dry run that it would be.
-func (r *run) deleteOrShow(ctx context.Context, c *committer, l tandem.Linked, x removal, p *piece, change tandem.Change) error {
+func (r *run) deleteOrShow(ctx context.Context, c *committer, l tandem.Linked, p *piece, change tandem.Change) error {
 	if r.dry != nil {
 		p.counts.Remote.Deleted++
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
-	_, err := r.deleteThere(ctx, c, l, x, change, nil)
+	_, err := r.deleteThere(ctx, c, l, change, nil)
 	return err
 }
 
 // deleteThere deletes a remote device, intent first (S24); the intent carries the conflict that this
 // settles, if any. The cause is why it was not done, kept with the device; the error ends the run.
-func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, x removal, change tandem.Change, settles *tandem.Conflict) (cause, err error) {
+func (r *run) deleteThere(ctx context.Context, c *committer, l tandem.Linked, change tandem.Change, settles *tandem.Conflict) (cause, err error) {
 	in := r.intent(&l, tandem.IntentDelete, nil)
 	in.Changes = []tandem.Change{change}
 	a := l.Assignment

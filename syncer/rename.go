@@ -99,13 +99,13 @@ func (r *run) openRing(ctx context.Context, w *work) (bool, error) {
 		if at != start {
 			continue
 		}
-		return true, r.parkName(ctx, w, wants[start])
+		return true, r.parkName(ctx, wants[start])
 	}
 	return false, nil
 }
 
 // parkName gives one device of a ring a name of our own for the moment.
-func (r *run) parkName(ctx context.Context, w *work, t takenName) error {
+func (r *run) parkName(ctx context.Context, t takenName) error {
 	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{t.DeviceID})
 	if err != nil || len(linked) == 0 {
 		return err

@@ -169,7 +169,7 @@ func (r *run) undoOne(ctx context.Context, w *work, c *committer, was *tandem.Ch
 	}
 	switch was.Action {
 	case tandem.ActUpdate:
-		err = r.undoUpdate(ctx, w, c, l, was)
+		err = r.undoUpdate(ctx, c, l, was)
 	case tandem.ActCreate:
 		err = r.undoCreate(ctx, c, l, was)
 	case tandem.ActLink:
@@ -235,7 +235,7 @@ func since(was *tandem.Change, now any) error {
 }
 
 // undoUpdate gives one field of one side its old value back.
-func (r *run) undoUpdate(ctx context.Context, w *work, c *committer, l *tandem.Linked, was *tandem.Change) error {
+func (r *run) undoUpdate(ctx context.Context, c *committer, l *tandem.Linked, was *tandem.Change) error {
 	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
 	change := about(l)
 	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, undoingUpdate(was)
@@ -385,7 +385,7 @@ func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, wa
 	if openAt(open, "") != nil {
 		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "a conflict about the device waits for a person").WithHint("settle it: tandem conflicts list")
 	}
-	err = r.deleteOrShow(ctx, c, *l, x, p, change)
+	err = r.deleteOrShow(ctx, c, *l, p, change)
 	if tandem.Is(err, tandem.Busy) {
 		return errMoved
 	}

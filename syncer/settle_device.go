@@ -200,7 +200,7 @@ func (r *run) carryOutDeleted(ctx context.Context, c *committer, l *tandem.Linke
 			defer w.close()
 			cause, err = r.recreate(ctx, w, c, *l, change, &row)
 		} else {
-			cause, err = r.deleteThere(ctx, c, *l, x, change, &row)
+			cause, err = r.deleteThere(ctx, c, *l, change, &row)
 		}
 		if err != nil {
 			return r.settleError(err, &row)

@@ -147,11 +147,11 @@ func TestS10EveryChoiceForAField(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%s", kind, f.path, take), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t, config(withMetadata))
-					make := w.disputed
+					begin := w.disputed
 					if kind == tandem.InitialMismatch {
-						make = w.mismatched
+						begin = w.mismatched
 					}
-					local, remote := make(f)
+					local, remote := begin(f)
 					c := w.conflict(f.path)
 					w.equal(c.Type, kind)
 					done := w.settle(f.path, take, f.chosen)

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"path"
 	"slices"
@@ -357,7 +358,7 @@ func (r *run) attendState(ctx context.Context, w *work, c *committer, l tandem.L
 		p.changes.Observe = append(p.changes.Observe, *o)
 	}
 	r.stamp(p, &l, &rd)
-	if err := c.put(p); err != nil && err != errMoved { // moved: read again at the next run
+	if err := c.put(p); err != nil && !errors.Is(err, errMoved) { // moved: read again at the next run
 		return err
 	}
 	return nil

@@ -239,7 +239,7 @@ func (c *call) write(w http.ResponseWriter, r reply) (reply, error) {
 			return r, errReset
 		}
 	} else if _, err := w.Write(body); err != nil {
-		return r, nil // the caller is gone; nobody is left to tell
+		return r, nil //nolint:nilerr // the caller is gone; nobody is left to tell
 	}
 	if cut >= 0 && cut < len(r.body) {
 		if err := http.NewResponseController(w).Flush(); err != nil {

@@ -334,7 +334,7 @@ func TestSameSeedSameWorld(t *testing.T) {
 		w := newWorld(t, Options{Seed: seed})
 		return w.call("GET", "/devices?page=1&statePath=metadata", "").text
 	}
-	if show(5) != show(5) {
+	if one, other := show(5), show(5); one != other {
 		t.Error("two worlds of one seed differ")
 	}
 	if show(5) == show(6) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +104,7 @@ func queryStream(c *call) (reply, error) {
 
 // streamQuery reads a query from the parameters of a GET or the body of a POST.
 func (c *call) streamQuery() (q streamQuery, what selectionQuery, err error) {
-	if c.request.Method == "GET" {
+	if c.request.Method == http.MethodGet {
 		q = streamQuery{Start: c.param("start"), End: c.param("end"), Interval: c.param("interval"),
 			EncodedQuery: c.param("encodedQuery"), DeviceID: c.params("deviceId"), Tags: c.params("tags")}
 		what.TimeBucket = c.param("query.timeBucket")

@@ -24,12 +24,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PGTEST_CHILD") != "" {
 		c, err := pgtest.Start(context.Background(), pgtest.Options{})
 		if err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println(c.AdminURL("postgres"))
+		fmt.Fprintln(os.Stdout, c.AdminURL("postgres"))
 		_, err = io.Copy(io.Discard, os.Stdin) // until killed
-		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(pgtest.Main(m))

@@ -97,11 +97,11 @@ func (w *world) heard(look func(tandem.ServerStore, context.Context) (bool, erro
 		told.Wait()
 	}
 	cancel()
-	w.wantCode(drainWait(listening, ctx, wait), tandem.Timeout)
+	w.wantCode(drainWait(ctx, listening, wait), tandem.Timeout)
 }
 
 // drainWait waits until the end of a context is told.
-func drainWait(st tandem.ServerStore, ctx context.Context, wait func(tandem.ServerStore, context.Context) error) error {
+func drainWait(ctx context.Context, st tandem.ServerStore, wait func(tandem.ServerStore, context.Context) error) error {
 	for {
 		if err := wait(st, ctx); err != nil {
 			return err

@@ -63,9 +63,9 @@ func dieWriting(open func(ctx context.Context, where string) (tandem.ServerStore
 	if err != nil {
 		return err
 	}
-	hooked, ok := st.(interface{ DB() *bun.DB })
+	hooked, ok := st.(interface{ AddQueryHook(bun.QueryHook) })
 	if !ok {
-		return errors.New("the store does not give its connection")
+		return errors.New("the store takes no query hook")
 	}
 	service, err := st.Service(context.Background(), os.Getenv(killOrg), "svc")
 	if err != nil {
@@ -75,7 +75,7 @@ func dieWriting(open func(ctx context.Context, where string) (tandem.ServerStore
 	if err != nil {
 		return err
 	}
-	hooked.DB().AddQueryHook(&killer{left: at})
+	hooked.AddQueryHook(&killer{left: at})
 	return st.Apply(context.Background(), os.Getenv(killOrg), killBatch(os.Getenv(killOrg), service, device[0]))
 }
 

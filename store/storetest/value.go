@@ -58,13 +58,13 @@ var valueTests = map[string]func(*world){
 		conflict := w.newConflict(s, d, "name")
 		w.apply(tandem.Changes{PutRuns: []tandem.Run{run}, Entries: []tandem.Entry{w.newEntry(run, d)}, PutConflicts: []tandem.Conflict{conflict},
 			PutNotLinked: []tandem.NotLinked{w.newNotLinked(s, "n1", "n")}})
-		ids, probes := make([]string, 10_000), make([]tandem.Probe, 10_000)
+		ids, probes := make([]string, 10_000), make([]tandem.Probe, 10_001)
 		for i := range ids {
 			ids[i] = fmt.Sprintf("0190-none-%d", i)
 			probes[i] = tandem.Probe{Name: ids[i], HardwareIDs: []string{ids[i]}}
 		}
 		with := func(id string) []string { return append(append([]string(nil), ids...), id) }
-		probes = append(probes, tandem.Probe{Name: "d"})
+		probes[len(ids)] = tandem.Probe{Name: "d"}
 		count := func(name string, n int, err error) {
 			w.Helper()
 			w.must(err)
