@@ -149,6 +149,7 @@ type NotLinkedFilter struct {
 	Search            string // substring of the name
 	Reason            string
 	Ignored           bool   // with the ignored ones
+	OnlyIgnored       bool   // no others
 	Sort              string // one of NotLinkedSorts, or a minus and one; "" for by name
 	Page
 }

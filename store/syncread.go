@@ -238,7 +238,10 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 	f.among("r.external_device_id", q.ExternalDeviceIDs)
 	f.contains(q.Search, "r.name_folded")
 	f.equal("r.reason", q.Reason)
-	if !q.Ignored {
+	switch {
+	case q.OnlyIgnored:
+		f.add("r.ignored = TRUE")
+	case !q.Ignored:
 		f.add("r.ignored = FALSE")
 	}
 	err = s.read(ctx, "list remote devices that are not linked", org, func(tx bun.Conn) error {

@@ -181,7 +181,7 @@ func readEverything(w *world, f queried) {
 	check(w.st.Candidates(w.ctx, w.org, service, []tandem.Probe{{Name: "device-7", HardwareIDs: f.device.HardwareIDs}}))
 	check(w.st.Intents(w.ctx, w.org, service))
 	check(w.st.KnownEntities(w.ctx, w.org, service))
-	for _, q := range []tandem.NotLinkedFilter{{}, {ExternalDeviceIDs: []string{"new-5"}}, {Search: "new-5"}, {Reason: "ambiguous"}, {Ignored: true}} {
+	for _, q := range []tandem.NotLinkedFilter{{}, {ExternalDeviceIDs: []string{"new-5"}}, {Search: "new-5"}, {Reason: "ambiguous"}, {Ignored: true}, {OnlyIgnored: true}} {
 		q.Page = page
 		listed(w.st.NotLinked(w.ctx, w.org, service, q))
 	}

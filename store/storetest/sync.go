@@ -197,6 +197,7 @@ var syncTests = map[string]func(*world){
 		}{
 			{tandem.NotLinkedFilter{}, "1 2", 2},
 			{tandem.NotLinkedFilter{Ignored: true}, "1 2 3", 3},
+			{tandem.NotLinkedFilter{OnlyIgnored: true}, "3", 1},
 			{tandem.NotLinkedFilter{Search: "ÄLPHA"}, "2", 1},
 			{tandem.NotLinkedFilter{Search: "%"}, "2", 1},
 			{tandem.NotLinkedFilter{Reason: "ambiguous"}, "2", 1},
