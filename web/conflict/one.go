@@ -1,6 +1,9 @@
 package conflict
 
 import (
+	"net/url"
+	"path"
+	"slices"
 	"strconv"
 
 	"tandem"
@@ -166,9 +169,11 @@ func changedSince(c *shell.Call, v single, take tandem.Choice) error {
 	return closeDialog(c)
 }
 
-// closeDialog takes the dialog away; a browser without the script goes back to the inbox.
+// closeDialog takes the dialog away; where it is a page of its own, the person goes back to the inbox.
 func closeDialog(c *shell.Call) error {
-	if !c.Partial() {
+	on, err := url.Parse(c.R.Header.Get("HX-Current-URL"))
+	alone := err == nil && slices.Contains([]string{"edit", "link", "settle"}, path.Base(on.Path))
+	if !c.Partial() || alone {
 		return c.Go(back(c))
 	}
 	return c.Part(closed())

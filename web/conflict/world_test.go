@@ -1,7 +1,6 @@
 package conflict_test
 
 import (
-	"encoding/json"
 	"os"
 	"testing"
 
@@ -66,32 +65,17 @@ func (w *world) about(row tandem.DeviceRow) tandem.Conflict {
 // read reads a conflict again.
 func (w *world) read(id string) tandem.Conflict {
 	w.t.Helper()
-	found := w.conflicts(tandem.ConflictFilter{IDs: []string{id}, All: true})
-	if len(found) != 1 {
-		w.t.Fatalf("the conflict %s is gone", id)
+	c, err := w.API.Conflict(w.t.Context(), w.Org.ID, id)
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	return found[0]
-}
-
-// ends waits until a conflict has a status.
-func (w *world) ends(id string, status tandem.ResolutionStatus) tandem.Conflict {
-	w.t.Helper()
-	w.Wait("the conflict to be "+string(status), func() bool { return w.read(id).Status == status })
-	return w.read(id)
+	return c
 }
 
 // names gives what a device is called on both sides.
 func (w *world) names(row tandem.DeviceRow) (here, there string) {
 	w.t.Helper()
 	return w.Device(row.ID).Name, w.Remote(row).Name
-}
-
-func text(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return string(raw)
-	}
-	return s
 }
 
 func deviceEdit(name, deviceID string, hardware []string) registry.DeviceEdit {

@@ -189,9 +189,10 @@ func nothingSelected() error {
 	return tandem.Errorf(tandem.Invalid, "act on devices", "", "nothing is selected").WithHint("select some first")
 }
 
-// closeDialog takes a dialog away; a browser without the script goes back to the list.
+// closeDialog takes a dialog away; where it is a page of its own, the person goes back to the list.
 func closeDialog(c *shell.Call, at string) error {
-	if !c.Partial() {
+	on, err := url.Parse(c.R.Header.Get("HX-Current-URL"))
+	if !c.Partial() || err == nil && on.Path == c.Path("not-linked", "link") {
 		return c.Go(back(c, at))
 	}
 	return c.Part(closed())

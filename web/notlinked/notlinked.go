@@ -129,8 +129,8 @@ func (v *listing) filtered() bool { return v.l.Filtered("search", "reason", "pag
 // remoteFilter reads which of the remote ones are meant.
 func remoteFilter(q url.Values) tandem.NotLinkedFilter {
 	f := tandem.NotLinkedFilter{Search: q.Get("search"), Reason: q.Get("reason")}
-	if f.Reason == ignored {
-		f.Ignored = true
+	if f.Reason == ignored { // whatever the reason was before
+		f.Reason, f.OnlyIgnored = "", true
 	}
 	return f
 }
