@@ -944,7 +944,7 @@ func connectionTab(v view) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = part.Input(part.Field{Name: "api_key", Label: "API key", Type: "password", Error: v.wrong["api_key"], Required: v.isNew(), Autocomplete: "off", MaxLength: "4096", Hint: v.keyHint()}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = part.Input(part.Field{Name: "api_key", Label: "API key", Type: "password", Error: v.wrong["api_key"], Required: v.isNew(), Autocomplete: "new-password", MaxLength: "4096", Hint: v.keyHint()}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
