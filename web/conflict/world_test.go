@@ -21,7 +21,7 @@ type world struct {
 // open gives a world where the sides of nothing differ yet.
 func open(t *testing.T, devices int) *world {
 	t.Helper()
-	w := &world{World: webtest.Open(t, webtest.Devices(devices), webtest.WithService(func(c *tandem.ServiceConfig) { c.CreateLocal = true })), t: t}
+	w := &world{World: webtest.Open(t, webtest.Devices(devices), webtest.WithService(func(c *tandem.ServiceConfig) { c.DeleteRemote = true })), t: t}
 	w.Import()
 	w.fleet = w.Fleet()
 	return w
