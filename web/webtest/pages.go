@@ -39,6 +39,16 @@ var Pages = []Show{
 	{"delivery", "/deliveries/{id}", func(l *Lived) string { return "deliveries/" + l.Sent[0].ID }, nil, nil},
 	{"alerts", "/alerts", at("alerts"), at("spare"), nil},
 	{"alert", "/alerts/{id}", func(l *Lived) string { return "alerts/" + l.Alerts[0].ID }, nil, nil},
+	{"settings-account", "/settings/account", at("settings/account"), nil, nil},
+	{"settings-people", "/settings/people", at("settings/people"), at("invited@example.com"), nil},
+	{"settings-person", "/settings/people/{id}", func(l *Lived) string { return "settings/people/" + l.Members[0].ID }, nil, nil},
+	{"settings-tokens", "/settings/tokens", at("settings/tokens"), at("importer"), nil},
+	{"settings-notifications", "/settings/notifications", at("settings/notifications"), at("on call"), nil},
+	{"settings-channel-new", "/settings/notifications/new", at("settings/notifications/new"), nil, nil},
+	{"settings-channel", "/settings/notifications/{id}", func(l *Lived) string { return "settings/notifications/" + l.Channel.ID }, nil, nil},
+	{"settings-organization", "/settings/organization", at("settings/organization"), nil, nil},
+	{"settings-retention", "/settings/retention", at("settings/retention"), nil, nil},
+	{"settings-audit", "/settings/audit", at("settings/audit"), nil, nil},
 	{"not-found", "", at("nowhere"), at("no page at this address"), func(p *Page) { p.Allow(404, "/nowhere$") }},
 	{"sign-in", "", at("/sign-in"), at("Sign in"), nil},
 	{"forgot-password", "", at("/forgot-password"), nil, nil},
@@ -49,6 +59,7 @@ var Pages = []Show{
 // at gives a text that is the same in every world.
 func at(text string) func(*Lived) string { return func(*Lived) string { return text } }
 
-// Parts are addresses that no person opens: pieces of pages, and files.
+// Parts are addresses that no person looks at: pieces of pages, files, and what leads on to a page.
 var Parts = []string{"/nav", "/conflicts/{id}/edit", "/conflicts/{id}/link", "/conflicts/settle", "/not-linked/link",
-	"/devices/export", "/history/{id}/entries.csv", "/history/{id}/entries.json", "/{$}", "/"}
+	"/devices/export", "/history/{id}/entries.csv", "/history/{id}/entries.json", "/settings",
+	"/settings/account/factor", "/settings/audit/verify", "/settings/audit/export", "/{$}", "/"}

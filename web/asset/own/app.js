@@ -106,13 +106,13 @@ function tick() {
 tick();
 setInterval(tick, 5000);
 
-// A table that is wider than its place can be scrolled by keyboard too.
+// A table or value that is larger than its place can be scrolled by keyboard too.
 function reach() {
-  for (const box of document.querySelectorAll(".table-responsive:not([tabindex])")) {
-    if (box.scrollWidth <= box.clientWidth || box.querySelector("a[href], button, input, select, summary")) continue;
+  for (const box of document.querySelectorAll(":is(.table-responsive, pre.value):not([tabindex])")) {
+    if ((box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight) || box.querySelector("a[href], button, input, select, summary")) continue;
     box.tabIndex = 0;
     box.setAttribute("role", "region");
-    box.setAttribute("aria-label", "Table");
+    box.setAttribute("aria-label", box.localName === "pre" ? "Value" : "Table");
   }
 }
 reach();
