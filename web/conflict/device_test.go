@@ -1,7 +1,6 @@
 package conflict_test
 
 import (
-	"fmt"
 	"testing"
 
 	"tandem"
@@ -110,29 +109,6 @@ func TestDeletedHere(t *testing.T) {
 	p.WaitGone(at(c))
 	if d := w.Device(row.ID); d.DeletedAt != nil {
 		t.Error("it is still deleted")
-	}
-}
-
-// TestLeaf: a leaf of the metadata is settled with a number, which is JSON, not a text.
-func TestLeaf(t *testing.T) {
-	t.Parallel()
-	w := open(t, 2)
-	c := w.Conflict(w.fleet[0], "metadata/row", "north hall, row 4", "north hall, row 7")
-	p := w.Browser(t, webtest.Options{})
-	p.Open("conflicts")
-	p.SeeIn(at(c)+" [data-side=local] mark", "4")
-	p.Click(at(c) + " a >> Edit value")
-	p.Click("#settle input[value=json]")
-	p.Fill("#f-value", "seven")
-	p.Allow(422, "conflicts")
-	p.Click("#settle button >> Use this value")
-	p.SeeIn("#settle .invalid-feedback", "This is not JSON")
-	p.Fill("#f-value", "7")
-	p.Click("#settle button >> Use this value")
-	p.WaitGone(at(c))
-	there, err := w.Simulator.State(webtest.Project, w.fleet[0].Assignments[0].ExternalDeviceID, "metadata/row")
-	if here := w.Device(w.fleet[0].ID).Metadata["row"]; err != nil || fmt.Sprint(here) != "7" || fmt.Sprint(there) != "7" {
-		t.Errorf("the value is %v here and %v there, %v", here, there, err)
 	}
 }
 
