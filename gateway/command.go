@@ -1,0 +1,244 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"tandem"
+)
+
+// How commands are handed out.
+const (
+	commandGather = 5 * time.Millisecond // so that many devices are asked about at once
+	commandRetry  = 500 * time.Millisecond
+	commandTime   = 10 * time.Second
+	mostError     = 500 // bytes of what a device says went wrong
+)
+
+// subscription is a device that can be reached here.
+type subscription struct {
+	device  Device
+	via     tandem.Via
+	deliver func(tandem.Command) error
+}
+
+// Commands has a device's commands handed to deliver, oldest first: at once those that it was sent before and did not
+// answer, and then what comes, from whichever process, until cancel is called. A command is given to one connection of
+// the device only. Deliver is called by one goroutine for all devices and must not block; where it fails, the command is queued
+// again. A device that was let out gets none any more.
+func (g *Gateway) Commands(d Device, via tandem.Via, deliver func(tandem.Command) error) (cancel func()) {
+	s := &subscription{device: d, via: via, deliver: deliver}
+	g.commands.add(s)
+	return sync.OnceFunc(func() { g.commands.remove(s) })
+}
+
+// Acknowledge notes what a device said of one of its commands. NotFound when it has no such command; a second answer,
+// or one that comes too late, changes nothing and is no error.
+func (g *Gateway) Acknowledge(ctx context.Context, d Device, answer tandem.CommandAnswer) error {
+	const op = "gateway: answer a command"
+	if err := g.Check(ctx, d); err != nil {
+		return err
+	}
+	if len(answer.Reply) > tandem.MaxCommand {
+		return tandem.Errorf(tandem.Invalid, op, "", "%w: a reply may have %d bytes", ErrTooLarge, tandem.MaxCommand)
+	}
+	if len(answer.Reply) > 0 && !json.Valid(answer.Reply) {
+		return tandem.Errorf(tandem.Malformed, op, "", "the reply is not JSON")
+	}
+	answer.Error = clean(answer.Error)
+	answered, err := g.o.Store.AnswerCommand(ctx, d.OrganizationID, d.ID, answer, g.o.Clock())
+	if answered {
+		g.o.Meter.Count("", Answered, 1)
+	}
+	return err
+}
+
+// dispatcher hands commands to the devices that are connected here.
+type dispatcher struct {
+	o     *Options
+	check func(ctx context.Context, d Device) error
+	wake  chan struct{}
+
+	mu    sync.Mutex
+	by    map[string][]*subscription // by device
+	fresh map[string]bool            // devices that came since they were last asked about
+	due   map[string]bool            // devices that commands wait for
+}
+
+func newDispatcher(o *Options, check func(context.Context, Device) error) *dispatcher {
+	return &dispatcher{o: o, check: check, wake: make(chan struct{}, 1), by: map[string][]*subscription{}, fresh: map[string]bool{}, due: map[string]bool{}}
+}
+
+func (d *dispatcher) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (d *dispatcher) add(s *subscription) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.by[s.device.ID] = append(d.by[s.device.ID], s)
+	d.fresh[s.device.ID] = true
+	d.poke()
+}
+
+func (d *dispatcher) remove(s *subscription) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(d.by[s.device.ID]), func(other *subscription) bool { return other == s })
+	if d.by[s.device.ID] = left; len(left) == 0 {
+		delete(d.by, s.device.ID)
+		delete(d.fresh, s.device.ID)
+		delete(d.due, s.device.ID)
+	}
+}
+
+// changed says that commands of some devices changed, or of many of an organization.
+func (d *dispatcher) changed(org string, devices []string, many bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range devices {
+		if len(d.by[id]) > 0 {
+			d.due[id] = true
+		}
+	}
+	if many {
+		for id, list := range d.by {
+			if list[0].device.OrganizationID == org {
+				d.due[id] = true
+			}
+		}
+	}
+	if len(d.due) > 0 {
+		d.poke()
+	}
+}
+
+// all says that events may have been missed.
+func (d *dispatcher) all() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.by {
+		d.due[id] = true
+	}
+	d.poke()
+}
+
+// asked is which commands are asked for together.
+type asked struct {
+	org   string
+	via   tandem.Via
+	again bool
+}
+
+// take gives the devices to ask about, each with its newest connection.
+func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscription) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	groups, to = map[asked][]string{}, map[string]*subscription{}
+	for _, set := range []map[string]bool{d.fresh, d.due} {
+		for id := range set {
+			list := d.by[id]
+			if len(list) == 0 || to[id] != nil {
+				continue
+			}
+			s := list[len(list)-1]
+			to[id] = s
+			key := asked{s.device.OrganizationID, s.via, d.fresh[id]}
+			groups[key] = append(groups[key], id)
+		}
+	}
+	clear(d.fresh)
+	clear(d.due)
+	return groups, to
+}
+
+// back asks about devices again.
+func (d *dispatcher) back(devices []string, again bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range devices {
+		switch {
+		case len(d.by[id]) == 0:
+		case again:
+			d.fresh[id] = true
+		default:
+			d.due[id] = true
+		}
+	}
+}
+
+// run hands out commands until ctx ends.
+func (d *dispatcher) run(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.wake:
+		}
+		wait(ctx, pause, commandGather)
+		groups, to := d.take()
+		failed := false
+		for key, devices := range groups {
+			if !d.hand(ctx, key, devices, to) {
+				failed = true
+				d.back(devices, key.again)
+			}
+		}
+		if failed && ctx.Err() == nil {
+			wait(ctx, pause, commandRetry)
+			d.poke()
+		}
+	}
+}
+
+// hand takes commands for some devices and delivers them; false when that is to be tried again.
+func (d *dispatcher) hand(ctx context.Context, key asked, devices []string, to map[string]*subscription) bool {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	devices = slices.DeleteFunc(slices.Clone(devices), func(id string) bool { return tandem.Is(d.check(ctx, to[id].device), tandem.Unauthorized) })
+	taken, err := d.o.Store.TakeCommands(ctx, key.org, devices, key.via, key.again)
+	if err != nil {
+		d.o.Log.Warn("commands cannot be read", "organization_id", key.org, "error", err)
+		return false
+	}
+	var failed []string
+	for i := range taken {
+		c := &taken[i]
+		if err := to[c.DeviceID].deliver(*c); err != nil {
+			failed = append(failed, c.ID)
+			continue
+		}
+		d.o.Meter.Count(key.via, Delivered, 1)
+	}
+	if len(failed) == 0 {
+		return true
+	}
+	if err := d.o.Store.ReturnCommands(ctx, key.org, failed); err != nil {
+		d.o.Log.Warn("commands that could not be delivered stay as sent until their device comes again", "error", err)
+	}
+	return true
+}
+
+// clean bounds what a device says, so that it can be stored and shown.
+func clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	if len(text) > mostError {
+		text = strings.ToValidUTF8(text[:mostError], "")
+	}
+	return text
+}

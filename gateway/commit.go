@@ -1,0 +1,325 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"tandem"
+	"tandem/report"
+)
+
+// The bounds of the buffer between devices and the database.
+const (
+	storeTimeout  = 10 * time.Second
+	gatherFor     = 8 * time.Millisecond // when busy, so that few transactions carry many reports
+	busyFrom      = 8                    // messages in the last transaction
+	mostWaiting   = 64 << 20             // bytes of reports that wait
+	stateKnownFor = 30 * time.Second     // what a device was last seen at may be this old, or else is read again
+	mostAnnounced = 100                  // devices that one event names
+)
+
+// waiting is a message that waits for its commit.
+type waiting struct {
+	org    string
+	state  *deviceState
+	said   []report.Said
+	answer chan outcome // has room for one
+}
+
+// outcome is what became of it: err nil says that it is durable.
+type outcome struct {
+	notes []string
+	err   error
+}
+
+// size is about how many bytes it holds.
+func (w *waiting) size() (n int) {
+	for i := range w.said {
+		n += len(w.said[i].Raw) + 200
+	}
+	return n
+}
+
+// committer turns many messages into few transactions: while one commits, the next batch gathers.
+type committer struct {
+	o     *Options
+	known *known
+
+	mu     sync.Mutex
+	some   sync.Cond // queue is not empty, or closed
+	queue  []*waiting
+	bytes  int
+	states map[string]*deviceState
+	closed bool
+	done   sync.WaitGroup
+}
+
+func newCommitter(o *Options, k *known) *committer {
+	c := &committer{o: o, known: k, states: map[string]*deviceState{}}
+	c.some.L = &c.mu
+	for range o.Writers {
+		c.done.Go(c.write)
+	}
+	return c
+}
+
+// state gives what is known of a device; d is what it is begun with.
+func (c *committer) state(d *tandem.Device) *deviceState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.states[d.ID]
+	if s == nil {
+		s = &deviceState{device: *d, used: c.o.Clock()}
+		c.states[d.ID] = s
+	}
+	return s
+}
+
+// sweep forgets devices that have not reported for a while.
+func (c *committer) sweep() {
+	now := c.o.Clock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, s := range c.states {
+		s.mu.Lock()
+		idle := now.Sub(s.used) >= stateLife
+		s.mu.Unlock()
+		if idle {
+			delete(c.states, id)
+		}
+	}
+}
+
+// add queues a message; false when there is no room.
+func (c *committer) add(w *waiting) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := w.size()
+	if c.closed || len(c.queue) >= c.o.Waiting || (c.bytes+size > mostWaiting && len(c.queue) > 0) {
+		return false
+	}
+	c.queue = append(c.queue, w)
+	c.bytes += size
+	c.some.Signal()
+	return true
+}
+
+// depth is how many messages wait.
+func (c *committer) depth() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue)
+}
+
+// close lets nothing more in and waits until all that waited is answered.
+func (c *committer) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.some.Broadcast()
+	c.mu.Unlock()
+	c.done.Wait()
+}
+
+// write commits one batch after another. Who comes alone is stored at once; when many come, they go together.
+func (c *committer) write() {
+	gather := time.NewTimer(0)
+	defer gather.Stop()
+	last, began := 0, time.Time{}
+	for {
+		if wait := gatherFor - time.Since(began); last >= busyFrom && wait > 0 && c.depth() < c.o.Batch {
+			gather.Reset(wait)
+			<-gather.C
+		}
+		batch := c.take()
+		if batch == nil {
+			return
+		}
+		last, began = len(batch), time.Now()
+		c.commit(batch)
+	}
+}
+
+// take waits for messages and takes as many as go into one transaction; nil when there will be none.
+func (c *committer) take() []*waiting {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) == 0 {
+		if c.closed {
+			return nil
+		}
+		c.some.Wait()
+	}
+	n, reports := 0, 0
+	for n < len(c.queue) && (n == 0 || reports+len(c.queue[n].said) <= c.o.Batch) {
+		reports += len(c.queue[n].said)
+		c.bytes -= c.queue[n].size()
+		n++
+	}
+	batch := make([]*waiting, n)
+	copy(batch, c.queue)
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
+	if rest > 0 {
+		c.some.Signal()
+	}
+	return batch
+}
+
+// commit stores a batch and answers. Where one of it cannot be stored, the others are: halves are tried by themselves.
+func (c *committer) commit(batch []*waiting) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	work, err := c.decide(ctx, batch)
+	if err == nil {
+		err = c.o.Store.ApplyAll(ctx, work.changes())
+	}
+	if err == nil {
+		for s, d := range work.devices {
+			s.leave(d.device, d.loaded)
+		}
+		for i, w := range batch {
+			w.answer <- work.outcomes[i]
+		}
+		return
+	}
+	if len(batch) > 1 && !passing(err) {
+		c.commit(batch[:len(batch)/2])
+		c.commit(batch[len(batch)/2:])
+		return
+	}
+	if passing(err) {
+		err = &tandem.Error{Code: tandem.Unavailable, Op: "gateway: report", Message: "the database is away", Hint: "send it again later", RetryAfter: awayRetry, Err: err}
+	} else {
+		c.o.Log.Warn("a report cannot be stored", "error", err)
+	}
+	for _, w := range batch {
+		w.answer <- outcome{err: err}
+	}
+}
+
+// passing reports whether an error is the database's state, not the report's fault.
+func passing(err error) bool {
+	return tandem.Is(err, tandem.Unavailable, tandem.Timeout, tandem.DiskFull, tandem.Schema)
+}
+
+// worked is a device as the reports of a batch leave it.
+type worked struct {
+	device tandem.Device
+	loaded time.Time
+}
+
+// work is one attempt at a batch.
+type work struct {
+	devices  map[*deviceState]*worked
+	outcomes []outcome
+	orgs     map[string]*tandem.Changes
+	presence map[presenceKey][]string // device ids
+}
+
+type presenceKey struct{ org, kind string }
+
+// decide says what a batch leads to.
+func (c *committer) decide(ctx context.Context, batch []*waiting) (*work, error) {
+	w := &work{devices: make(map[*deviceState]*worked, len(batch)), outcomes: make([]outcome, len(batch)), orgs: map[string]*tandem.Changes{}, presence: map[presenceKey][]string{}}
+	if err := c.load(ctx, batch, w); err != nil {
+		return nil, err
+	}
+	for i, m := range batch {
+		changes := w.orgs[m.org]
+		if changes == nil {
+			changes = &tandem.Changes{}
+			w.orgs[m.org] = changes
+		}
+		w.outcomes[i] = w.one(m, changes)
+	}
+	now := c.o.Clock().UTC()
+	for key, devices := range w.presence {
+		changes := w.orgs[key.org]
+		changes.Events = append(changes.Events, tandem.Event{ID: c.o.IDs(), OrganizationID: key.org, At: now, Kind: key.kind,
+			IDs: devices[:min(len(devices), mostAnnounced)], Many: len(devices) > mostAnnounced})
+	}
+	return w, nil
+}
+
+// one adds what one message says. A fault of this program fails that one alone.
+func (w *work) one(m *waiting, changes *tandem.Changes) (is outcome) {
+	observations, history := len(changes.Observe), len(changes.Observations)
+	defer func() {
+		if fault := recover(); fault != nil {
+			changes.Observe, changes.Observations = changes.Observe[:observations], changes.Observations[:history]
+			is = outcome{err: tandem.Errorf(tandem.Internal, "gateway: report", "", "this program failed over it: %v", fault)}
+		}
+	}()
+	d := &w.devices[m.state].device
+	for i := range m.said {
+		e := report.Decide(&m.said[i], d)
+		changes.Observations = append(changes.Observations, e.History...)
+		if e.Observes() {
+			changes.Observe = append(changes.Observe, tandem.Observation{DeviceID: d.ID, Observed: e.Observed})
+			e.Leave(d)
+		}
+		if e.Note != "" && len(is.notes) < 10 {
+			is.notes = append(is.notes, fmt.Sprintf("report %d: %s", i+1, e.Note))
+		}
+		if e.Presence != "" {
+			key := presenceKey{m.org, e.Presence}
+			w.presence[key] = append(w.presence[key], d.ID)
+		}
+	}
+	return is
+}
+
+// load takes what is known of the devices, and reads those again of which too little is known: others may write their
+// firmware too, of which a report tells only a part.
+func (c *committer) load(ctx context.Context, batch []*waiting, w *work) error {
+	now := c.o.Clock()
+	again := map[string][]string{}
+	by := map[string]*worked{}
+	for _, m := range batch {
+		d := w.devices[m.state]
+		if d == nil {
+			d = &worked{}
+			d.device, d.loaded = m.state.look()
+			w.devices[m.state] = d
+		}
+		if by[d.device.ID] == nil && (now.Sub(d.loaded) > stateKnownFor || tellsFirmware(m.said)) {
+			by[d.device.ID] = d
+			again[m.org] = append(again[m.org], d.device.ID)
+		}
+	}
+	for org, ids := range again {
+		found, err := c.o.Store.Reporters(ctx, org, ids)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			by[found[i].ID].device, by[found[i].ID].loaded = found[i], now
+		}
+	}
+	return nil
+}
+
+// tellsFirmware reports whether any of the reports is about firmware.
+func tellsFirmware(said []report.Said) bool {
+	for i := range said {
+		if said[i].Find == nil {
+			continue
+		}
+		if _, ok := said[i].Find(report.Firmware); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// changes gives those of each organization.
+func (w *work) changes() []tandem.OrganizationChanges {
+	all := make([]tandem.OrganizationChanges, 0, len(w.orgs))
+	for org, changes := range w.orgs {
+		all = append(all, tandem.OrganizationChanges{OrganizationID: org, Changes: changes})
+	}
+	return all
+}
