@@ -16,6 +16,9 @@ func TestInbox(t *testing.T) {
 		p.Open("conflicts")
 		p.SeeIn("#list", "here a")
 		p.SeeIn("#list mark", "there")
+		p.SeeIn("#list", "deleted on Golioth, changed here")
+		p.SeeIn("#list", "deleted here, changed on Golioth")
+		p.SeeIn("#list", "which device is it?")
 		p.Axe()
 		p.Shot("conflicts")
 	})
@@ -29,11 +32,6 @@ func (w *world) everyKind() {
 		w.Edit(f[i], "name", "here "+name)
 		w.EditRemote(f[i], "name", "there "+name)
 	}
-	w.Edit(f[3], "metadata/site", "north hall, row 4")
-	w.EditRemote(f[3], "metadata/site", "north hall, row 7")
-	w.Edit(f[4], "enabled", false)
-	w.EditRemote(f[4], "name", "renamed there")
-	w.Edit(f[4], "name", "renamed here")
 	// Deleted there, changed here.
 	w.Edit(f[5], "name", "still wanted")
 	if err := w.Simulator.DeleteDevice(webtest.Project, f[5].Assignments[0].ExternalDeviceID); err != nil {
