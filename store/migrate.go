@@ -70,7 +70,8 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	return migrations, nil
 }
 
-// CheckSchema refuses a database that is older or newer than this program (code Schema).
+// CheckSchema refuses a database that is older or newer than this program (code Schema). Where somebody is migrating it
+// just now, the error says when to ask again.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	const op = "check the schema"
 	at, err := s.schemaVersion(ctx)
@@ -85,6 +86,13 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 		return tandem.Errorf(tandem.Schema, op, "", "the database has no Tandem tables yet").
 			WithHint("run `tandem migrate up`")
 	case at < want:
+		switch under, err := s.underWay(ctx, at); {
+		case err != nil:
+			return s.fail(op, err)
+		case under:
+			return &tandem.Error{Code: tandem.Schema, Op: op, Message: "the database is being migrated by another process",
+				Hint: "try again in a moment", RetryAfter: time.Second}
+		}
 		return tandem.Errorf(tandem.Schema, op, "", "the database's schema is version %d and this program needs %d", at, want).
 			WithHint("back it up, then run `tandem migrate up`")
 	case at > want:
@@ -92,6 +100,19 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 			WithHint("use the newer program that migrated it")
 	}
 	return nil
+}
+
+// underWay reports whether somebody is migrating the database, or was when its version was read.
+func (s *Store) underWay(ctx context.Context, was int64) (under bool, err error) {
+	query := s.dialect.Migrating()
+	if query == "" {
+		return false, nil
+	}
+	if err := s.reader.QueryRowContext(ctx, query).Scan(&under); err != nil || under {
+		return under, err
+	}
+	at, err := s.schemaVersion(ctx)
+	return at != was, err
 }
 
 // schemaVersion gives the newest step applied, 0 where there is none. It changes nothing.

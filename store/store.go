@@ -100,6 +100,8 @@ type Dialect interface {
 	Missing(err error) bool
 	// VersionTable is a query that counts the table of migrations, to ask before reading it.
 	VersionTable() string
+	// Migrating is a query that tells whether somebody is migrating the database right now, "" where they would be waited for.
+	Migrating() string
 	// Notify is a statement that rings in other processes once the transaction is committed, "" where they find out by themselves.
 	// Listen calls ring when another process committed something, until ctx ends; it goes on whatever fails. Jobs says whether
 	// there are jobs, or may be.

@@ -50,11 +50,11 @@ const (
 	stopWork     = 30 * time.Second
 )
 
-// migrateWithin is how long a server waits for another that is giving an empty database its tables.
+// migrateWithin is how long a server waits for another that is giving the database its tables.
 const migrateWithin = 10 * time.Second
 
 // openServing opens the database for a server: an empty one gets its tables. Of several that start at once, one makes
-// them and the others wait.
+// them and the others wait; an older database that nobody is migrating is refused at once.
 func (a *app) openServing(ctx context.Context) (*session, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
@@ -63,7 +63,8 @@ func (a *app) openServing(ctx context.Context) (*session, error) {
 		if err == nil {
 			return a.withKeys(st)
 		}
-		if a.onSQLite() || !tandem.Is(err, tandem.Schema) || time.Since(began) > migrateWithin {
+		var e *tandem.Error
+		if !tandem.Is(err, tandem.Schema) || !errors.As(err, &e) || e.RetryAfter == 0 || time.Since(began) > migrateWithin {
 			return nil, err
 		}
 		select {

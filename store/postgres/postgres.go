@@ -233,6 +233,12 @@ func (*dialect) VersionTable() string {
 	return "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('goose_db_version')"
 }
 
+// Migrating looks for the advisory lock that Migrations has whoever migrates hold.
+func (*dialect) Migrating() string {
+	return "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())" +
+		" AND (classid::bigint << 32) + objid::bigint = " + strconv.FormatInt(lock.DefaultLockID, 10) + " AND objsubid = 1)"
+}
+
 // Migrations gives the scripts in this folder; concurrent callers wait for each other.
 func (*dialect) Migrations() (goose.Dialect, fs.FS, []goose.ProviderOption, error) {
 	scripts, err := fs.Sub(migrations, "migrations")

@@ -196,6 +196,9 @@ func (*dialect) VersionTable() string {
 	return "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
 }
 
+// Migrating is not asked: whoever writes is waited for.
+func (*dialect) Migrating() string { return "" }
+
 // Migrations gives the scripts in this folder.
 func (*dialect) Migrations() (goose.Dialect, fs.FS, []goose.ProviderOption, error) {
 	scripts, err := fs.Sub(migrations, "migrations")
