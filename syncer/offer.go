@@ -185,7 +185,13 @@ func (e *Engine) Resume(ctx context.Context, org, runID string) (next tandem.Run
 	now := e.Clock().UTC()
 	c := &tandem.Changes{Fence: &tandem.Fence{ServiceID: old.ServiceID, Token: lease.Fence}}
 	old.Status, old.Error, old.CompletedAt = tandem.RunInterrupted, "its process died; the next run settles what it had begun", &now
-	if d.Request != nil {
+	service, err := e.Store.Service(ctx, org, old.ServiceID)
+	switch {
+	case err != nil:
+		return old, false, err
+	case service.DeletedAt != nil:
+		old.Error = "its service was deleted meanwhile; what it had done by then stays as it is, on both sides"
+	case d.Request != nil:
 		successor, err := e.successor(ctx, org, &old, c)
 		switch {
 		case err == nil:

@@ -183,6 +183,27 @@ func TestResume(t *testing.T) {
 	w.completed(w.perform(other, next))
 }
 
+// TestResumeOfADeletedService: nothing goes on, and nobody is told that something will.
+func TestResumeOfADeletedService(t *testing.T) {
+	w := newWorld(t)
+	cut := w.queue(tandem.RunRequest{})
+	d := w.details(cut)
+	d.Offered, d.WaitingUntil = false, nil
+	cut.Status, cut.Details = tandem.RunRunning, mustJSON(t, d)
+	w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutRuns: []tandem.Run{cut}}))
+	service, err := w.store.Service(w.ctx, w.org, w.service.ID)
+	w.must(err)
+	_, err = w.store.DeleteService(w.ctx, w.org, service.ID, service.Version, w.now())
+	w.must(err)
+	_, ok, err := w.engine.Resume(w.ctx, w.org, cut.ID)
+	w.must(err)
+	w.equal(ok, false)
+	cut, err = w.store.Run(w.ctx, w.org, cut.ID)
+	w.must(err)
+	w.equal(cut.Status, tandem.RunInterrupted)
+	w.equal(cut.Error, "its service was deleted meanwhile; what it had done by then stays as it is, on both sides")
+}
+
 // TestS36NamedDevices: a run about remote ids reads these alone; a new one is let in by settings and filters.
 func TestS36NamedDevices(t *testing.T) {
 	w, ids := stocked(t, 12, config(func(c *tandem.ServiceConfig) { c.Filters.Name = "gw*" }))
