@@ -45,11 +45,12 @@ func newStateReading(cfg *tandem.ServiceConfig) stateReading {
 			*f.to = statePath(f.path)
 		}
 	}
+	first := true // what is common to some may be the root, which is "" too
 	for _, p := range []string{s.metadata, s.battery, s.location} {
 		switch {
 		case p == "":
-		case s.common == "":
-			s.common = p
+		case first:
+			s.common, first = p, false
 		default:
 			s.common = commonPath(s.common, p)
 		}

@@ -348,3 +348,39 @@ func TestS20EachDeviceCountsOnce(t *testing.T) {
 	w.equal(run.Summary, tandem.Summary{Processed: 3, Successful: 3, Remote: tandem.Counts{Updated: 2}})
 	w.equal(w.state(ids[0], "info/site/room"), any("x"))
 }
+
+// TestStatePathsApart: metadata, battery and location are found wherever each lies: with nothing in common but the root,
+// below one place, one inside another. What both sides changed is a conflict then too (S1).
+func TestStatePathsApart(t *testing.T) {
+	for _, paths := range []tandem.Paths{
+		{Metadata: "state:meta", Battery: "state:battery", Location: "state:place"},
+		{Metadata: "state:a/meta", Battery: "state:b", Location: "state:c/place"},
+		{Metadata: "state:x/meta", Battery: "state:x/battery", Location: "state:x/place"},
+		{Metadata: "state:x/meta", Battery: "state:x/battery", Location: "state:y"},
+		{Metadata: "state:meta", Battery: "state:metabattery", Location: "state:meta/place"},
+		{Metadata: "state:meta", Location: "state:place"},
+	} {
+		t.Run(fmt.Sprint(paths), func(t *testing.T) {
+			w := newWorld(t, config(func(c *tandem.ServiceConfig) { c.Paths = paths }))
+			at := func(p string) string { return strings.TrimPrefix(p, "state:") }
+			id := w.remotes("gw", 1)[0]
+			w.setState(id, at(paths.Metadata), object{"row": "1"})
+			if paths.Battery != "" {
+				w.setState(id, at(paths.Battery), 71)
+			}
+			w.setState(id, at(paths.Location), object{"lat": 1, "lon": 2})
+			w.completed(w.sync(tandem.OpImport))
+			d := w.localOf(id)
+			w.like(d.Metadata["row"], "1")
+			if d.Location == nil || d.Location.Latitude != 1 || paths.Battery != "" && (d.BatteryLevel == nil || *d.BatteryLevel != 71) {
+				t.Errorf("battery %v, location %v", d.BatteryLevel, d.Location)
+			}
+			w.setState(id, at(paths.Metadata)+"/row", "7")
+			w.editLocal(d.ID, func(d *tandem.Device) { d.Metadata["row"] = "4" })
+			run := w.sync(tandem.OpBidirectional)
+			w.equal(run.Summary.Conflicts, 1)
+			w.like(w.state(id, at(paths.Metadata)+"/row"), "7")
+			w.like(w.localOf(id).Metadata["row"], "4")
+		})
+	}
+}
