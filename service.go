@@ -99,6 +99,8 @@ type ServiceConfig struct {
 	// PrivateAddress says that whoever has the command line named BaseURL: it may lead to a private network. An address
 	// that came over the network may not, unless the server allows that.
 	PrivateAddress bool `json:"private_address,omitempty"`
+	// GatewayPSK lets the devices' pre-shared keys there be used to authenticate here too.
+	GatewayPSK bool `json:"gateway_psk,omitempty"`
 }
 
 // StrategyFor gives the strategy for a field: its own override, else the service's.

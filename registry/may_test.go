@@ -20,7 +20,7 @@ import (
 
 // things are one organization with one of everything in it.
 type things struct {
-	org, device, deviceID, service, run, blocked, finished, conflict, plan, delivery, alert, channel, token, user, invitation string
+	org, device, deviceID, service, run, blocked, finished, conflict, plan, delivery, alert, channel, token, user, invitation, credential, revoked, command string
 }
 
 // use is how a use case is called, and what it needs.
@@ -75,6 +75,45 @@ var uses = map[string]use{
 			return second(w.DeleteDevice(w.ctx, a, org, w.device(org, "gone "+w.id()).ID))
 		}
 		return second(w.DeleteDevice(w.ctx, a, org, t.device))
+	}},
+	"Credentials": {registry.ReadDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.Credentials(w.ctx, a, org, t.device))
+	}},
+	"CreateCredential": {registry.ManageCredentials, true, func(w *world, a registry.Actor, org string, t things) error {
+		c, _, err := w.CreateCredential(w.ctx, a, org, t.device, registry.NewCredential{Kind: tandem.TokenCredential})
+		if err == nil {
+			_, err = w.RevokeCredential(w.ctx, registry.System("test"), org, t.device, c.ID)
+		}
+		return err
+	}},
+	"RotateCredential": {registry.ManageCredentials, true, func(w *world, a registry.Actor, org string, t things) error {
+		return third(w.RotateCredential(w.ctx, a, org, t.device, t.credential, 0))
+	}},
+	"RevokeCredential": {registry.ManageCredentials, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.RevokeCredential(w.ctx, a, org, t.device, t.revoked))
+	}},
+	"SendCommand": {registry.CommandDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		c, err := w.SendCommand(w.ctx, a, org, t.device, registry.NewCommand{Name: "blink"})
+		if err == nil {
+			_, err = w.CancelCommand(w.ctx, registry.System("test"), org, t.device, c.ID)
+		}
+		return err
+	}},
+	"Commands": {registry.ReadDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return third(w.Commands(w.ctx, a, org, t.device, tandem.CommandFilter{}))
+	}},
+	"Command": {registry.ReadDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.Command(w.ctx, a, org, t.device, t.command))
+	}},
+	"CancelCommand": {registry.CommandDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		_, err := w.CancelCommand(w.ctx, a, org, t.device, t.command)
+		if tandem.Is(err, tandem.Stale) { // canceled before
+			return nil
+		}
+		return err
+	}},
+	"DeviceSeries": {registry.ReadDevices, true, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.DeviceSeries(w.ctx, a, org, t.device, "battery_level", time.Unix(0, 0), time.Unix(1, 0), 10))
 	}},
 	"EditDevices": {registry.UpdateDevices, false, func(w *world, a registry.Actor, org string, t things) error {
 		results, err := w.EditDevices(w.ctx, a, org, registry.Selection{Refs: []string{t.device}}, registry.BulkEdit{AddTags: []string{w.id()}})
@@ -408,6 +447,14 @@ func (w *world) furnish(name string) things {
 	in, _, err := w.Invite(w.ctx, root, org, "guest-"+org+"@example.com", tandem.Viewer)
 	w.must(err)
 	t.channel, t.token, t.invitation = c.ID, token.ID, in.ID
+	for _, id := range []*string{&t.credential, &t.revoked} {
+		one, _, err := w.CreateCredential(w.ctx, root, org, t.device, registry.NewCredential{Kind: tandem.TokenCredential})
+		w.must(err)
+		*id = one.ID
+	}
+	command, err := w.SendCommand(w.ctx, root, org, t.device, registry.NewCommand{Name: "blink"})
+	w.must(err)
+	t.command = command.ID
 	t.user = w.person(org, "member-"+org+"@example.com", tandem.Viewer).ID
 	return t
 }
@@ -444,8 +491,8 @@ func TestRolesAreAsTheDesignSays(t *testing.T) {
 	t.Parallel()
 	for role, want := range map[tandem.Role][]registry.Permission{
 		tandem.Viewer:   {registry.ReadDevices, registry.ReadServices, registry.ReadRuns, registry.ReadConflicts},
-		tandem.Operator: {registry.ReadDevices, registry.CreateDevices, registry.UpdateDevices, registry.SettleConflicts, registry.StartRuns},
-		tandem.Manager:  {registry.DeleteDevices, registry.UpdateServices, registry.ReadUsers, registry.ApproveRuns, registry.ForceRuns, registry.RevertRuns},
+		tandem.Operator: {registry.ReadDevices, registry.CreateDevices, registry.UpdateDevices, registry.CommandDevices, registry.SettleConflicts, registry.StartRuns},
+		tandem.Manager:  {registry.DeleteDevices, registry.ManageCredentials, registry.UpdateServices, registry.ReadUsers, registry.ApproveRuns, registry.ForceRuns, registry.RevertRuns},
 		tandem.Admin:    {registry.ManageUsers, registry.ManageServices, registry.UpdateOrganization, registry.ReadPlans, registry.ReadAudit, registry.ManageTokens},
 		tandem.Owner:    {registry.DeleteOrganization},
 	} {
@@ -456,8 +503,8 @@ func TestRolesAreAsTheDesignSays(t *testing.T) {
 		}
 	}
 	for role, no := range map[tandem.Role][]registry.Permission{
-		tandem.Viewer:   {registry.CreateDevices, registry.UpdateDevices, registry.SettleConflicts, registry.StartRuns, registry.ReadAudit},
-		tandem.Operator: {registry.DeleteDevices, registry.ForceRuns, registry.ApproveRuns, registry.UpdateServices, registry.ReadUsers},
+		tandem.Viewer:   {registry.CreateDevices, registry.UpdateDevices, registry.CommandDevices, registry.SettleConflicts, registry.StartRuns, registry.ReadAudit},
+		tandem.Operator: {registry.DeleteDevices, registry.ManageCredentials, registry.ForceRuns, registry.ApproveRuns, registry.UpdateServices, registry.ReadUsers},
 		tandem.Manager:  {registry.ManageServices, registry.ManageUsers, registry.ManageTokens, registry.ReadAudit, registry.UpdateOrganization},
 		tandem.Admin:    {registry.DeleteOrganization},
 		"":              {registry.ReadDevices},

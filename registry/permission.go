@@ -15,6 +15,8 @@ const (
 	CreateDevices      Permission = "devices:create"
 	UpdateDevices      Permission = "devices:update" // also link, unlink, and ignore remote ones
 	DeleteDevices      Permission = "devices:delete"
+	ManageCredentials  Permission = "devices:credentials" // what devices authenticate with
+	CommandDevices     Permission = "devices:command"     // tell them to do something
 	ReadServices       Permission = "services:read"
 	UpdateServices     Permission = "services:update" // settings and switches
 	ManageServices     Permission = "services:manage" // add, delete, keys, project, webhooks
@@ -43,8 +45,8 @@ const (
 // adds says what each role may do beyond the next lesser one (DESIGN.md §4). This is the one place.
 var adds = map[tandem.Role][]Permission{
 	tandem.Viewer:   {ReadDevices, ReadServices, ReadRuns, ReadConflicts, ReadAlerts},
-	tandem.Operator: {CreateDevices, UpdateDevices, SettleConflicts, StartRuns, CancelRuns, ReadDeliveries, AcknowledgeAlerts},
-	tandem.Manager:  {DeleteDevices, ForceRuns, ApproveRuns, RevertRuns, ReadPlans, UpdateServices, ReplayDeliveries, ReadUsers},
+	tandem.Operator: {CreateDevices, UpdateDevices, CommandDevices, SettleConflicts, StartRuns, CancelRuns, ReadDeliveries, AcknowledgeAlerts},
+	tandem.Manager:  {DeleteDevices, ManageCredentials, ForceRuns, ApproveRuns, RevertRuns, ReadPlans, UpdateServices, ReplayDeliveries, ReadUsers},
 	tandem.Admin:    {ManageServices, ManageChannels, ManageUsers, ManageTokens, UpdateOrganization, ReadAudit},
 	tandem.Owner:    {DeleteOrganization},
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"tandem"
 )
@@ -51,6 +52,13 @@ type ServerStore interface {
 	Notifications(ctx context.Context, org, channel string, page tandem.Page) ([]tandem.Notification, int, error)
 	tandem.OverviewStore
 	tandem.PlanView
+	Credentials(ctx context.Context, org, device string) ([]tandem.Credential, error)
+	Credential(ctx context.Context, org, id string) (tandem.Credential, error)
+	Commands(ctx context.Context, org string, filter tandem.CommandFilter) ([]tandem.Command, int, error)
+	Command(ctx context.Context, org, id string) (tandem.Command, error)
+	OpenCommands(ctx context.Context, org, device string) (int, error)
+	CancelCommand(ctx context.Context, org, id string, now time.Time, along ...tandem.Along) (tandem.Command, error)
+	Series(ctx context.Context, org string, filter tandem.SeriesFilter) ([]tandem.SeriesPoint, error)
 }
 
 // Engine is what the registry needs of the sync engine.
@@ -126,6 +134,8 @@ type Registry struct {
 	Pipelines func(ctx context.Context, service tandem.Service) (Pipelines, error)
 	// Remote asks a service's project who it is, with the stored key.
 	Remote func(ctx context.Context, service tandem.Service) (tandem.RemoteProject, error)
+	// Reach reaches devices on a service.
+	Reach func(ctx context.Context, service tandem.Service) (Reach, error)
 	// Post takes a letter to be sent in the background; it must not block. Nil where no mail is set up.
 	Post func(Letter)
 	// MayCall refuses addresses that a service may not have when they come over the network; nil allows all.
