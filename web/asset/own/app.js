@@ -161,6 +161,7 @@ const say = (state, text) => { if (lamp && lamp.dataset.live !== state) { lamp.d
 document.body.addEventListener("htmx:sse:after:connection", (event) => {
   if ((event.detail?.connection?.status ?? 200) < 400) say("on", "Live");
 });
+if (document.querySelector("#stream")?._htmx?.sse?.status < 400) say("on", "Live"); // it was connected before this was read
 document.body.addEventListener("htmx:sse:error", () => say("off", "Not live: trying again"));
 document.body.addEventListener("htmx:sse:close", () => say("off", "Not live"));
 
