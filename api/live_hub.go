@@ -105,6 +105,16 @@ func (h *hub) leave(s *stream) {
 	}
 }
 
+// place gives how far the process has read; "" where that is not known.
+func (h *hub) place(ctx context.Context) string {
+	if h.start(ctx) != nil {
+		return ""
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cursor
+}
+
 // start begins to follow, once, from now on.
 func (h *hub) start(ctx context.Context) error {
 	h.mu.Lock()

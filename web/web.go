@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -28,8 +29,9 @@ type Options struct {
 	Clock    tandem.Clock
 	// Actor gives who sent a request: Unauthorized where nobody is signed in. The API, which keeps the sessions, knows.
 	Actor     func(*http.Request) (registry.Actor, error)
-	Changed   func(userID string) // told whose rights a page changed; may be nil
-	Provider  bool                // people may sign in through an identity provider
+	Place     func(context.Context) string // where a live stream is to begin; may be nil
+	Changed   func(userID string)          // told whose rights a page changed; may be nil
+	Provider  bool                         // people may sign in through an identity provider
 	PublicURL string
 	Version   string
 	Tour      bool // the pages have the demo's tour
@@ -38,7 +40,7 @@ type Options struct {
 
 // New gives the handler of all pages, for "/".
 func New(o Options) (http.Handler, error) {
-	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour, Retention: o.Retention})
+	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Place: o.Place, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour, Retention: o.Retention})
 	if err != nil {
 		return nil, err
 	}

@@ -178,7 +178,7 @@ func (v *serving) shell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Changed: v.api.ForgetUser,
+	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Place: v.api.Place, Changed: v.api.ForgetUser,
 		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour, Retention: v.cmd.retention()})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type Call struct {
 
 	toasts []toast
 	events []string
+	place  string // where the page's live stream begins
 	wrote  bool
 	file   bool // what is written is a download
 }

@@ -1,6 +1,8 @@
 package shell
 
 import (
+	"encoding/json"
+
 	"tandem"
 	"tandem/registry"
 )
@@ -82,6 +84,18 @@ func (v view) count(s Section) int {
 		return v.Counts.DeadDeliveries
 	}
 	return 0
+}
+
+// streamHeaders has the page's live stream begin where the page was made.
+func (v view) streamHeaders() string {
+	if v.Call.place == "" {
+		return "{}"
+	}
+	text, err := json.Marshal(map[string]string{"Last-Event-ID": v.Call.place})
+	if err != nil {
+		return "{}" // a text always can be written
+	}
+	return string(text)
 }
 
 // RegisterFrame registers what the frame itself asks for, and where people without a page in mind are led.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,6 +20,8 @@ type Options struct {
 	Clock    tandem.Clock
 	// Actor gives who sent a request: Unauthorized where nobody is signed in.
 	Actor func(*http.Request) (registry.Actor, error)
+	// Place gives where a live stream is to begin so that it misses nothing from now on; nil or "" for when it is opened.
+	Place func(context.Context) string
 	// Changed is told whose rights or name a page changed, so that what is remembered of them ends; nil for nobody.
 	Changed   func(userID string)
 	PublicURL string // how people and services reach the server, "" where that is not known
@@ -103,6 +106,9 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, most int64, do func
 	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if !c.signedIn() {
 		return
+	}
+	if s.Place != nil && !c.Partial() {
+		c.place = s.Place(r.Context()) // before anything is read
 	}
 	if err := c.readForm(); err != nil {
 		c.fail(err)
