@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -8,8 +9,10 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"tandem"
+	"tandem/report"
 )
 
 // How commands are handed out.
@@ -56,6 +59,43 @@ func (g *Gateway) Acknowledge(ctx context.Context, d Device, answer tandem.Comma
 		g.o.Meter.Count("", Answered, 1)
 	}
 	return err
+}
+
+// ReadAnswer reads what a device says of a command: nothing at all, or JSON {"status": "ok" or "failed", "reply": …,
+// "error": "…"}, each of which may be left out.
+func ReadAnswer(id string, body []byte) (tandem.CommandAnswer, error) {
+	answer := tandem.CommandAnswer{ID: id}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return answer, nil
+	}
+	var told struct {
+		Status string          `json:"status"`
+		Reply  json.RawMessage `json:"reply"`
+		Error  string          `json:"error"`
+	}
+	if !utf8.Valid(body) || json.Unmarshal(body, &told) != nil {
+		return answer, tandem.Errorf(tandem.Malformed, "gateway: answer a command", id, "the answer is not a JSON object with status, reply and error")
+	}
+	switch told.Status {
+	case "", "ok", string(tandem.CommandAcknowledged):
+		answer.Failed = told.Error != ""
+	case "failed", "error":
+		answer.Failed = true
+	default:
+		return answer, tandem.Errorf(tandem.Invalid, "gateway: answer a command", id, "the status is neither ok nor failed")
+	}
+	if len(told.Reply) > 0 && string(told.Reply) != "null" {
+		if len(told.Reply) > tandem.MaxCommand {
+			return answer, tandem.Errorf(tandem.Invalid, "gateway: answer a command", id, "%w: a reply may have %d bytes", ErrTooLarge, tandem.MaxCommand)
+		}
+		value, err := report.DecodeJSON(told.Reply)
+		if err != nil {
+			return answer, tandem.Errorf(tandem.Malformed, "gateway: answer a command", id, "%w", err)
+		}
+		answer.Reply = report.Keep(value, told.Reply)
+	}
+	answer.Error = told.Error
+	return answer, nil
 }
 
 // dispatcher hands commands to the devices that are connected here.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -127,8 +128,12 @@ func storable(value any) (clean any, same bool) {
 	case string:
 		return strings.ReplaceAll(v, "\x00", "\uFFFD"), !strings.ContainsAny(v, "\x00\uFFFD")
 	case json.Number:
-		if _, ok := number(v); !ok || len(v) > 64 {
+		f, ok := number(v)
+		if !ok || len(v) > 64 {
 			return nil, false
+		}
+		if math.Abs(f) < 1e-300 && strings.ContainsAny(strings.SplitN(strings.ToLower(string(v)), "e", 2)[0], "123456789") {
+			return json.Number("0"), false // a database refuses what is nearer to zero
 		}
 		return v, true
 	case []any:

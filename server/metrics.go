@@ -40,6 +40,8 @@ type Metrics struct {
 	callTime   *prometheus.HistogramVec
 	deliveries *prometheus.CounterVec
 	delivered  *prometheus.HistogramVec
+	reports    *prometheus.CounterVec
+	reported   *prometheus.HistogramVec
 	notified   *prometheus.CounterVec
 	failedJobs *prometheus.CounterVec
 	unread     *prometheus.CounterVec
@@ -72,6 +74,8 @@ func NewMetrics(version string, clock tandem.Clock) *Metrics {
 	m.callTime = histogram("remote_call_duration_seconds", "How long remote services took.", short, "outcome")
 	m.deliveries = counter("webhook_deliveries_total", "Webhook deliveries, by outcome and, for refused ones, reason.", "outcome", "reason")
 	m.delivered = histogram("webhook_duration_seconds", "From a delivery's arrival until it was stored, and until its effect was visible.", short, "stage")
+	m.reports = counter("gateway_reports_total", "Reports of devices, and what became of them, by the way they came.", "via", "outcome")
+	m.reported = histogram("gateway_duration_seconds", "From a message's arrival until it was stored.", short, "via")
 	m.notified = counter("notifications_total", "Messages to channels, by outcome.", "outcome")
 	m.failedJobs = counter("job_failures_total", "Attempts at jobs that failed, by kind.", "kind")
 	m.unread = counter("scrape_failures_total", "Values that could not be read for a scrape, by name.", "name")
@@ -111,6 +115,16 @@ func (m *Metrics) Delivery(outcome, reason string, n int) {
 // DeliveryTook times a stretch of a delivery's way.
 func (m *Metrics) DeliveryTook(stage string, took time.Duration) {
 	m.delivered.WithLabelValues(stage).Observe(took.Seconds())
+}
+
+// Report counts n reports of devices by the way they came and what became of them.
+func (m *Metrics) Report(via, outcome string, n int) {
+	m.reports.WithLabelValues(via, outcome).Add(float64(n))
+}
+
+// ReportTook times a message until it was stored.
+func (m *Metrics) ReportTook(via string, took time.Duration) {
+	m.reported.WithLabelValues(via).Observe(took.Seconds())
 }
 
 // Notified counts n messages to channels: "sent", "failed" or "given_up".

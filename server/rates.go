@@ -19,7 +19,7 @@ const (
 
 // rates are the buckets of one process: by address, by token, by service and by address of deliveries.
 type rates struct {
-	address, token, service, sender *buckets
+	address, token, service, sender, devices *buckets
 }
 
 // newRates makes empty buckets.
@@ -27,6 +27,7 @@ func newRates(l Limits) *rates {
 	return &rates{
 		address: newBuckets(l.AddressRate, l.AddressBurst), token: newBuckets(l.TokenRate, l.TokenBurst),
 		service: newBuckets(l.WebhookRate, l.WebhookBurst), sender: newBuckets(l.WebhookRate, l.WebhookBurst),
+		devices: newBuckets(l.IngestRate, l.IngestBurst),
 	}
 }
 
@@ -39,6 +40,9 @@ func (l *rates) allow(r *http.Request, kind Kind, now time.Time) (wait time.Dura
 			wait, ok = l.service.take(r.PathValue("service_id"), now)
 		}
 		return wait, ok
+	}
+	if kind == Ingest {
+		return l.devices.take(address, now)
 	}
 	if wait, ok = l.address.take(address, now); !ok {
 		return wait, false

@@ -20,7 +20,7 @@ type record struct {
 	actor   string
 	trace   string // the id of the trace it belongs to
 	quiet   bool
-	webhook bool
+	many    bool
 	start   time.Time
 	reply   *reply
 }
@@ -103,14 +103,14 @@ func (s *Server) sumUp(r *http.Request) {
 		return
 	}
 	s.accepted.Add(-n)
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "deliveries were accepted", slog.Int64("n", n))
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "requests of devices and deliveries were accepted", slog.Int64("n", n))
 }
 
 // logRequest writes the access log. What follows a ? may be a secret and is left out.
 func (s *Server) logRequest(rec *record, r *http.Request, status int, took time.Duration, abort bool) {
 	level := slog.LevelInfo
 	switch {
-	case rec.webhook && status < 300:
+	case rec.many && status < 300:
 		level = slog.LevelDebug
 		s.sumUp(r)
 	case rec.quiet && status < 500:

@@ -20,6 +20,7 @@ const (
 	Page                // for browsers
 	Asset               // files that browsers may keep
 	Webhook             // deliveries: rates of their own, by service
+	Ingest              // devices: rates of their own, by address; each device's is its handler's
 )
 
 // Route is a handler with where it is.
@@ -51,6 +52,8 @@ type Limits struct {
 	TokenBurst   int     // at once; 400
 	WebhookRate  float64 // deliveries a second to one service, and from one address; 20,000
 	WebhookBurst int     // at once; 40,000
+	IngestRate   float64 // requests of devices a second from one address, behind which there may be many; 20,000
+	IngestBurst  int     // at once; 40,000
 }
 
 // withDefaults fills in the defaults.
@@ -67,6 +70,8 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.TokenBurst, 400)
 	orElse(&l.WebhookRate, 20_000)
 	orElse(&l.WebhookBurst, 40_000)
+	orElse(&l.IngestRate, 20_000)
+	orElse(&l.IngestBurst, 40_000)
 	return l
 }
 
@@ -115,14 +120,15 @@ func (s *Server) handler() (http.Handler, error) {
 // routed gives a route its limits.
 func (s *Server) routed(route Route, compress func(http.Handler) http.HandlerFunc) http.Handler {
 	limit := route.MaxBody
-	if route.Kind == Webhook {
+	many := route.Kind == Webhook || route.Kind == Ingest
+	if many {
 		orElse(&limit, math.MaxInt64)
 	}
 	orElse(&limit, s.o.Limits.MaxBody)
 	packed := compress(route.Handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := recordOf(r.Context())
-		rec.route, rec.webhook = route.Pattern, route.Kind == Webhook
+		rec.route, rec.many = route.Pattern, many
 		if route.Name != nil {
 			if name := route.Name(r); name != "" {
 				rec.route = name
@@ -144,7 +150,7 @@ func (s *Server) routed(route Route, compress func(http.Handler) http.HandlerFun
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(route.BodyTime)) // not every ResponseWriter has one
 		}
 		boundBody(w, r, limit)
-		if route.Kind == Webhook || route.Kind == Program && strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if many || route.Kind == Program && strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 			route.Handler.ServeHTTP(w, r) // a stream is not held back by compression
 			return
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ type Options struct {
 	CertFile       string         // with KeyFile: TLS, by files that are read again when they change
 	KeyFile        string         //
 	AllowTLS12     bool           // TLS 1.3 alone by default
+	ClientCAFile   string         // with a certificate: clients may show one that any of these signed, and it is checked
 	PublicURL      string         // how people reach the server; with https, browsers are told to stay there
 	CheckHost      bool           // refuse requests for other hosts than PublicURL's
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed
@@ -62,18 +64,19 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
 // Server is the HTTP shell. New, Listen, Run, in this order.
 type Server struct {
-	o        Options
-	log      *slog.Logger
-	clock    tandem.Clock
-	public   *url.URL // nil when there is none
-	http     *http.Server
-	metrics  *http.Server // nil without an address of its own
-	certs    *certificates
-	health   *health
-	rates    *rates
-	stopping atomic.Bool
-	accepted atomic.Int64 // deliveries since the log last said how many
-	summed   atomic.Int64 // when it did, in nanoseconds since 1970
+	o         Options
+	log       *slog.Logger
+	clock     tandem.Clock
+	public    *url.URL // nil when there is none
+	http      *http.Server
+	metrics   *http.Server // nil without an address of its own
+	certs     *certificates
+	clientCAs *x509.CertPool // nil where clients show no certificate
+	health    *health
+	rates     *rates
+	stopping  atomic.Bool
+	accepted  atomic.Int64 // deliveries since the log last said how many
+	summed    atomic.Int64 // when it did, in nanoseconds since 1970
 
 	listeners       []net.Listener
 	metricsListener net.Listener
@@ -111,6 +114,12 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
+	if o.ClientCAFile != "" {
+		var err error
+		if s.clientCAs, err = readClientCAs(o.ClientCAFile, o.CertFile); err != nil {
+			return nil, err
+		}
+	}
 	s.rates = newRates(s.o.Limits)
 	s.health = newHealth(o.Health, s.clock, s.log, s.stopping.Load)
 	handler, err := s.handler()
@@ -139,6 +148,9 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	}
 	if s.certs != nil {
 		h.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.certs.get}
+		if s.clientCAs != nil {
+			h.TLSConfig.ClientCAs, h.TLSConfig.ClientAuth = s.clientCAs, tls.VerifyClientCertIfGiven
+		}
 		if s.o.AllowTLS12 {
 			h.TLSConfig.MinVersion = tls.VersionTLS12
 		}

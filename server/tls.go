@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"os"
 	"sync"
@@ -79,4 +80,21 @@ func (c *certificates) files() (state [2]fileState) {
 		}
 	}
 	return state
+}
+
+// readClientCAs reads who signs clients' certificates.
+func readClientCAs(file, certFile string) (*x509.CertPool, error) {
+	const op = "server: read client certificate authorities"
+	if certFile == "" {
+		return nil, tandem.Errorf(tandem.Invalid, op, file, "clients can show a certificate only to a server that has one")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, tandem.Errorf(tandem.Invalid, op, file, "the file cannot be read: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, tandem.Errorf(tandem.Invalid, op, file, "the file holds no certificate in PEM")
+	}
+	return pool, nil
 }

@@ -110,7 +110,7 @@ func (a *app) withKeys(st *store.Store) (*session, error) {
 func (a *app) newSession(st *store.Store, keys *secret.Keyring) *session {
 	s := &session{app: a, store: st, keys: keys, actor: a.actor(), clients: clients{store: st, keys: keys}}
 	s.engine = &syncer.Engine{Store: st, Connect: s.connect, Clock: a.Clock, NewID: newID, Holder: holder(), Log: a.log}
-	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines, Remote: s.project}
+	s.registry = &registry.Registry{Store: st, Server: st, Engine: s.engine, Clock: a.Clock, NewID: newID, Vault: vault{keys}, Pipelines: s.pipelines, Remote: s.project, Reach: s.reach}
 	return s
 }
 

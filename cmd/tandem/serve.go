@@ -41,6 +41,10 @@ type ServeCmd struct {
 	AddressRate float64 `default:"100" placeholder:"N" help:"Requests a second that one address may make; less than 0 for any number."`
 	TokenRate   float64 `default:"100" placeholder:"N" help:"Requests a second with one token."`
 	WebhookRate float64 `default:"20000" placeholder:"N" help:"Deliveries a second to one service."`
+	IngestRate  float64 `default:"20000" placeholder:"N" help:"Requests of devices a second from one address."`
+	DeviceRate  float64 `default:"50" placeholder:"N" help:"Reports a second of one device; less than 0 for any number."`
+
+	IngestClientCA string `name:"ingest-client-ca" placeholder:"FILE" help:"Let devices show client certificates that any of these (PEM) signed; with --tls-cert."`
 
 	Runs    int `default:"8" help:"How many runs this process does at once."`
 	Workers int `default:"8" help:"How many other jobs."`
@@ -49,6 +53,7 @@ type ServeCmd struct {
 	KeepDeliveries   int `default:"7" placeholder:"DAYS" help:"Days that received webhooks are kept."`
 	KeepObservations int `default:"90" placeholder:"DAYS" help:"Days that reported values are kept."`
 	KeepAudit        int `default:"365" placeholder:"DAYS" help:"Days that the audit is kept; a checkpoint stays."`
+	KeepCommands     int `default:"90" placeholder:"DAYS" help:"Days that devices' commands and revoked credentials are kept."`
 	KeepAlerts       int `default:"90" placeholder:"DAYS" help:"Days that resolved alerts are kept."`
 }
 
@@ -56,6 +61,9 @@ type ServeCmd struct {
 func (c *ServeCmd) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return &usageError{"--tls-cert and --tls-key go together", "name both files, or neither"}
+	}
+	if c.IngestClientCA != "" && c.TLSCert == "" {
+		return &usageError{"--ingest-client-ca needs --tls-cert", "clients show a certificate only to a server that has one"}
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.HasSuffix(c.PublicURL, "/")) {
 		return &usageError{fmt.Sprintf("--public-url %q is not a URL of a server", c.PublicURL), "write it as https://tandem.example.com, without a final slash"}
@@ -66,7 +74,7 @@ func (c *ServeCmd) check() error {
 	if c.OIDCIssuer != "" && c.PublicURL == "" {
 		return &usageError{"--oidc-issuer needs --public-url", "the provider sends people back there"}
 	}
-	for name, days := range map[string]int{"runs": c.KeepRuns, "deliveries": c.KeepDeliveries, "observations": c.KeepObservations, "audit": c.KeepAudit, "alerts": c.KeepAlerts} {
+	for name, days := range map[string]int{"runs": c.KeepRuns, "deliveries": c.KeepDeliveries, "observations": c.KeepObservations, "audit": c.KeepAudit, "alerts": c.KeepAlerts, "commands": c.KeepCommands} {
 		if days < 0 || days > 36500 {
 			return &usageError{fmt.Sprintf("--keep-%s must be between 0 and 36500 days", name), "0 keeps everything"}
 		}
@@ -79,7 +87,7 @@ func (c *ServeCmd) retention() tandem.Retention {
 	const day = 24 * time.Hour
 	return tandem.Retention{Runs: time.Duration(c.KeepRuns) * day, Deliveries: time.Duration(c.KeepDeliveries) * day,
 		Observations: time.Duration(c.KeepObservations) * day, Audit: time.Duration(c.KeepAudit) * day,
-		Alerts: time.Duration(c.KeepAlerts) * day, Events: tandem.DefaultRetention().Events}
+		Alerts: time.Duration(c.KeepAlerts) * day, Commands: time.Duration(c.KeepCommands) * day, Events: tandem.DefaultRetention().Events}
 }
 
 // logger writes structured logs to standard error.

@@ -12,6 +12,7 @@ import (
 	"tandem"
 	"tandem/alert"
 	"tandem/api"
+	ingest "tandem/gateway/http"
 	"tandem/jobs"
 	"tandem/outbound"
 	"tandem/registry"
@@ -39,6 +40,7 @@ type serving struct {
 
 	api       *api.API
 	hooks     *webhook.Handler
+	devices   deviceDoor
 	processor *webhook.Processor
 	database  *jobs.Database
 	jobs      *jobs.Jobs
@@ -94,6 +96,7 @@ func newServing(ctx context.Context, c *ServeCmd, s *session, demo ...server.Rou
 		return v, err
 	}
 	v.receive()
+	v.letDevicesIn()
 	if err = v.answer(); err != nil {
 		return v, err
 	}
@@ -183,13 +186,14 @@ func (v *serving) shell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.server, err = server.New(server.Options{Listen: []string{v.cmd.Listen}, CertFile: v.cmd.TLSCert, KeyFile: v.cmd.TLSKey, AllowTLS12: v.cmd.TLSMin == "1.2",
+	v.server, err = server.New(server.Options{Listen: []string{v.cmd.Listen}, CertFile: v.cmd.TLSCert, KeyFile: v.cmd.TLSKey, AllowTLS12: v.cmd.TLSMin == "1.2", ClientCAFile: v.cmd.IngestClientCA,
 		PublicURL: v.cmd.PublicURL, TrustedProxies: proxies, Health: v.health(), Metrics: v.metrics, MetricsListen: v.cmd.MetricsListen,
-		MetricsToken: server.Secret(token.Reveal()), Traces: v.traces, Stopping: v.api.Close, Grace: stopRequests, Log: v.log, Clock: v.Clock, NewID: newID,
-		Limits: server.Limits{AddressRate: v.cmd.AddressRate, TokenRate: v.cmd.TokenRate, WebhookRate: v.cmd.WebhookRate},
+		MetricsToken: server.Secret(token.Reveal()), Traces: v.traces, Stopping: v.stopping, Grace: stopRequests, Log: v.log, Clock: v.Clock, NewID: newID,
+		Limits: server.Limits{AddressRate: v.cmd.AddressRate, TokenRate: v.cmd.TokenRate, WebhookRate: v.cmd.WebhookRate, IngestRate: v.cmd.IngestRate},
 		Routes: append([]server.Route{
 			{Pattern: "/api/", Handler: v.api, Kind: server.Program, MaxBody: maxUpload, Name: v.api.RouteName},
 			{Pattern: webhook.Pattern, Handler: v.hooks, Kind: server.Webhook},
+			{Pattern: ingest.Prefix, Handler: v.devices.http, Kind: server.Ingest},
 			{Pattern: web.AssetPrefix, Handler: web.Assets(), Kind: server.Asset},
 			{Pattern: "/", Handler: pages, Kind: server.Page, MaxBody: maxUpload},
 		}, v.routes...)})
@@ -260,6 +264,7 @@ func (v *serving) run(ctx context.Context) error {
 // stop lets go of what newServing made, in the order in which it is needed.
 func (v *serving) stop() error {
 	var errs []error
+	v.devices.close()
 	if v.hooks != nil {
 		v.hooks.Close()
 	}
