@@ -215,7 +215,9 @@ func TestOneThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t, sqlitetest.Open(t), between(f), options(func(o *webhook.Options) { o.Writers = 1 }))
 	statuses := make([]int, 20)
 	var wait sync.WaitGroup
-	send := func(n int) { statuses[n] = w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status }
+	send := func(n int) {
+		statuses[n] = w.send(signed(event(strconv.Itoa(n), "device.data", 1, w.now(), nil))).status
+	}
 	wait.Go(func() { send(0) })
 	<-inside
 	for n := range statuses[1:] {
