@@ -98,7 +98,8 @@ func (s *Store) Series(ctx context.Context, org string, q tandem.SeriesFilter) (
 	if !q.Since.Before(q.Until) {
 		return nil, s.fail(op, tandem.Errorf(tandem.Invalid, "", "", "the time ends before it begins"))
 	}
-	stride := max(q.Until.Sub(q.Since)/time.Duration(min(max(q.Points, 1), mostPoints))+1, leastStride)
+	stride := q.Until.Sub(q.Since) / time.Duration(min(max(q.Points, 1), mostPoints))
+	stride = (stride + leastStride - 1).Truncate(leastStride) // up, in what both databases can count
 	value := s.dialect.Number("o.value", q.Within)
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
 		found = nil

@@ -153,7 +153,7 @@ func (*dialect) Number(column string, within []string) string {
 
 // Stretch counts in microseconds.
 func (*dialect) Stretch(column string, since time.Time, stride time.Duration) string {
-	return fmt.Sprintf("((EXTRACT(EPOCH FROM %s) * 1000000)::bigint - %d) / %d", column, since.UnixMicro(), max(stride.Microseconds(), 1))
+	return fmt.Sprintf("((EXTRACT(EPOCH FROM %s) * 1000000)::bigint - %d) / %d", column, since.UnixMicro(), stride.Microseconds())
 }
 
 // Greatest is the function's name.

@@ -135,7 +135,7 @@ func (*dialect) Number(column string, within []string) string {
 
 // Stretch counts in milliseconds, which is what the database reads of a time.
 func (*dialect) Stretch(column string, since time.Time, stride time.Duration) string {
-	return fmt.Sprintf("CAST((unixepoch(%s, 'subsec') - %.6f) / %.6f AS INTEGER)", column, float64(since.UnixMicro())/1e6, stride.Seconds())
+	return fmt.Sprintf("(CAST(ROUND(unixepoch(%s, 'subsec') * 1000) AS INTEGER) - %d) / %d", column, since.UnixMilli(), stride.Milliseconds())
 }
 
 // Greatest is MAX of several arguments.

@@ -120,13 +120,15 @@ var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrg
 	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "OrganizationsToSeal": true,
 	// about people, who belong to none, and what they hold
 	"CreateUser": true, "Admit": true, "InvitationTo": true, "DeletedOrganizations": true, "UpdateUser": true, "NoteLogin": true, "User": true, "UserBySubject": true, "CountUsers": true, "Belongings": true,
-	"CreateLink": true, "Link": true, "UseLink": true, "Session": true, "PutSession": true, "DeleteSession": true, "DeleteSessions": true, "TokenByHash": true}
+	"CreateLink": true, "Link": true, "UseLink": true, "Session": true, "PutSession": true, "DeleteSession": true, "DeleteSessions": true, "TokenByHash": true,
+	// the gateway's, to which devices of all organizations come
+	"FindCredential": true, "TouchCredentials": true, "ApplyAll": true, "ExpireCommands": true}
 
 // cases of calls, by method.
 type cases map[string]func(b *world, a filled) []outcome
 
 // foreignCases call each method as b's organization with a's ids, and give what that found.
-var foreignCases = merged(syncForeign, serverForeign, peopleForeign, overviewForeign)
+var foreignCases = merged(syncForeign, serverForeign, peopleForeign, overviewForeign, gatewayForeign)
 
 // merged puts the cases of several files together.
 func merged(some ...cases) cases {

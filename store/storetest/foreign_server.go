@@ -13,6 +13,8 @@ type serverFilled struct {
 	channel      tandem.Channel
 	notification tandem.Notification
 	push         tandem.Push
+	credential   tandem.Credential
+	command      tandem.Command
 }
 
 // fillServer puts one of everything that a server keeps into an organization.
@@ -26,7 +28,8 @@ func fillServer(w *world, f filled) (s serverFilled) {
 	s.notification = w.newNotification(s.channel, s.alert)
 	s.notification.NextAt = w.now.Add(24 * 365 * 20 * time.Hour) // nobody else's test is to claim it
 	s.push = tandem.Push{ServiceID: f.service.ID, DeviceID: f.device.ID, Trigger: tandem.ByEdit, First: w.now, Due: w.now}
-	w.apply(tandem.Changes{PutAlerts: []tandem.Alert{s.alert}, PutChannels: []tandem.Channel{s.channel}, PutNotifications: []tandem.Notification{s.notification},
+	s.credential, s.command = w.newCredential(f.device, tandem.PSKCredential), w.newCommand(f.device)
+	w.apply(tandem.Changes{PutCredentials: []tandem.Credential{s.credential}, PutCommands: []tandem.Command{s.command}, PutAlerts: []tandem.Alert{s.alert}, PutChannels: []tandem.Channel{s.channel}, PutNotifications: []tandem.Notification{s.notification},
 		Observations: []tandem.DeviceObservation{{DeviceID: f.device.ID, ServiceID: f.service.ID, Path: "battery_level", Value: raw(`50`), ObservedAt: w.now}},
 		Along:        tandem.Along{Pushes: []tandem.Push{s.push}, Jobs: []tandem.Job{{Kind: tandem.JobPush, Args: map[string]string{"service_id": f.service.ID}}}}})
 	s.alert, err = w.st.Alert(w.ctx, w.org, s.alert.ID)
@@ -56,11 +59,15 @@ func snapshotServer(w *world, put func(name string, v any, err error)) {
 		pushes, err := w.st.DuePushes(w.ctx, w.org, s.ID, w.now.Add(time.Hour), 1000)
 		put("pushes "+s.ID, pushes, err)
 	}
+	commands, _, err := w.st.Commands(w.ctx, w.org, tandem.CommandFilter{Page: page})
+	put("commands", commands, err)
 	devices, _, err := w.st.Devices(w.ctx, w.org, tandem.DeviceFilter{Now: w.now, Page: page})
 	put("devices", devices, err)
 	for _, d := range devices {
 		history, _, err := w.st.Observations(w.ctx, w.org, tandem.ObservationFilter{DeviceID: d.ID, Page: page})
 		put("history "+d.ID, history, err)
+		credentials, err := w.st.Credentials(w.ctx, w.org, d.ID)
+		put("credentials "+d.ID, credentials, err)
 	}
 }
 
@@ -123,6 +130,8 @@ func foreignServerChanges(b *world, a filled, must, may func(tandem.Changes) out
 	alert, channel, notification := a.server.alert, a.server.channel, a.server.notification
 	alert.Status, channel.Name, notification.Error = tandem.AlertResolved, "stolen", "stolen"
 	own := b.newChannel("own")
+	credential, command := a.server.credential, a.server.command
+	credential.Version = 1
 	return []outcome{
 		must(tandem.Changes{PutAlerts: []tandem.Alert{alert}}),
 		must(tandem.Changes{PutAlerts: []tandem.Alert{b.newAlert(a.service, tandem.AlertRunFailed)}}),
@@ -131,6 +140,9 @@ func foreignServerChanges(b *world, a filled, must, may func(tandem.Changes) out
 		must(tandem.Changes{PutChannels: []tandem.Channel{own}, PutNotifications: []tandem.Notification{b.newNotification(own, a.server.alert)}}),
 		must(tandem.Changes{Observations: []tandem.DeviceObservation{{DeviceID: a.device.ID, Path: "location", Value: raw(`1`), ObservedAt: b.now}}}),
 		must(tandem.Changes{Along: tandem.Along{Pushes: []tandem.Push{a.server.push}}}),
+		must(tandem.Changes{PutCredentials: []tandem.Credential{credential}}),
+		must(tandem.Changes{PutCredentials: []tandem.Credential{b.newCredential(a.device, tandem.TokenCredential)}}),
+		must(tandem.Changes{PutCommands: []tandem.Command{command}}),
 		may(tandem.Changes{DropChannels: []tandem.Versioned{{ID: a.server.channel.ID}}}),
 		may(tandem.Changes{DropPushes: []tandem.Push{{ServiceID: a.service.ID, DeviceID: a.device.ID, Due: b.now.Add(time.Hour)}}}),
 		may(tandem.Changes{Deliveries: []tandem.DeliveryOutcome{{ID: a.server.delivery.ID, Status: tandem.DeliveryProcessed, At: b.now}}}),
