@@ -146,18 +146,24 @@ func (s *Store) candidateIDs(ctx context.Context, tx bun.Conn, org string, names
 			if err != nil {
 				return nil, err
 			}
-			if err := each(rows, func() error {
-				var id string
-				err := rows.Scan(&id)
-				ids = append(ids, id)
-				return err
-			}); err != nil {
+			if ids, err = appendIDs(ids, rows); err != nil {
 				return nil, err
 			}
 		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
+}
+
+// appendIDs reads rows of one id each, and closes them.
+func appendIDs(ids []string, rows *sql.Rows) ([]string, error) {
+	err := each(rows, func() error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
 }
 
 // candidates reads devices, and then their assignments: in one query, the join would rest on statistics.
