@@ -370,6 +370,9 @@ var uses = map[string]use{
 	"ConflictGroups": {registry.ReadConflicts, false, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.ConflictGroups(w.ctx, a, org, tandem.ConflictFilter{}))
 	}},
+	"ConflictEditors": {registry.ReadConflicts, false, func(w *world, a registry.Actor, org string, t things) error {
+		return second(w.ConflictEditors(w.ctx, a, org, nil))
+	}},
 	"EntryGroups": {registry.ReadRuns, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.EntryGroups(w.ctx, a, org, t.run))
 	}},

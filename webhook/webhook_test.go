@@ -177,6 +177,8 @@ func TestWhatIsNotAuthenticIsTheSame401(t *testing.T) {
 				w.Errorf("%s: answered after %s", name, took)
 			}
 			r.header.Del("Date")
+			r.body = strings.Replace(r.body, r.header.Get("X-Request-Id"), "ID", 1)
+			r.header.Del("X-Request-Id")
 			replies[name] = r
 		}
 		want := replies["wrong"]
