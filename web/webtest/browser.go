@@ -200,6 +200,7 @@ func (p *Page) OpenAt(path string) {
 	p.t.Helper()
 	p.mu.Lock()
 	p.bytes, p.opened = 0, path
+	clear(p.asked)
 	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(p.ctx, Patience)
 	defer cancel()

@@ -85,14 +85,15 @@ func (p *Page) Named() {
 	}
 }
 
-// Idle waits until the page has all that it asked for. The live stream never ends.
+// Idle waits until the page has all that it asked for. The live stream never ends, and of the tab's own icon the browser
+// does not always tell.
 func (p *Page) Idle() {
 	p.t.Helper()
 	p.until("wait for the page's requests", func() (string, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, path := range p.asked {
-			if !strings.HasPrefix(path, "/api/v1/live") && !strings.HasPrefix(path, "data:") {
+			if !strings.HasPrefix(path, "/api/v1/live") && !strings.HasPrefix(path, "data:") && !strings.HasSuffix(path, "/icon.svg") {
 				return path + " is under way", nil
 			}
 		}
