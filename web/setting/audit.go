@@ -96,24 +96,46 @@ type change struct {
 	Before, After json.RawMessage
 }
 
-// changesOf gives what an entry's values before and after differ in. ok is false where they are not both objects.
+// changesOf gives what an entry's values before and after differ in, down to the values inside of objects. ok is false
+// where they are not both objects.
 func changesOf(e *tandem.SealedEntry) (list []change, ok bool) {
-	var before, after map[string]json.RawMessage
-	if json.Unmarshal(orObject(e.Before), &before) != nil || json.Unmarshal(orObject(e.After), &after) != nil {
+	before, ok := object(orObject(e.Before))
+	after, also := object(orObject(e.After))
+	if !ok || !also {
 		return nil, false
 	}
-	names := maps.Clone(before)
-	if names == nil {
-		names = map[string]json.RawMessage{}
+	return differing("", before, after), true
+}
+
+// differing gives the members that differ; the names of those inside of others follow a prefix.
+func differing(prefix string, before, after map[string]json.RawMessage) []change {
+	names := map[string]bool{}
+	for name := range before {
+		names[name] = true
 	}
-	maps.Copy(names, after)
+	for name := range after {
+		names[name] = true
+	}
+	var list []change
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if name == "version" || name == "updated_at" || same(before[name], after[name]) {
+		if prefix == "" && (name == "version" || name == "updated_at") || same(before[name], after[name]) {
 			continue
 		}
-		list = append(list, change{name, before[name], after[name]})
+		was, inside := object(before[name])
+		is, also := object(after[name])
+		if inside && also {
+			list = append(list, differing(prefix+words(name)+" › ", was, is)...)
+			continue
+		}
+		list = append(list, change{prefix + words(name), before[name], after[name]})
 	}
-	return list, true
+	return list
+}
+
+// object reads an object.
+func object(text json.RawMessage) (m map[string]json.RawMessage, ok bool) {
+	err := json.Unmarshal(text, &m)
+	return m, err == nil && m != nil
 }
 
 // same compares JSON without the space between its parts.
