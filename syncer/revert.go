@@ -124,7 +124,7 @@ func (r *run) undo(ctx context.Context, runID string) error {
 			return err
 		}
 		for i := len(rows) - 1; i >= 0; i-- {
-			if err := r.undoOne(ctx, w, c, &rows[i].Change); err != nil {
+			if err := r.undoOne(ctx, c, &rows[i].Change); err != nil {
 				return err
 			}
 			r.advance(1)
@@ -156,7 +156,7 @@ func (r *run) foreseeUndo(ctx context.Context, w *work, filter tandem.EntryFilte
 }
 
 // undoOne undoes one entry, or says why not.
-func (r *run) undoOne(ctx context.Context, w *work, c *committer, was *tandem.Change) error {
+func (r *run) undoOne(ctx context.Context, c *committer, was *tandem.Change) error {
 	if !doable(was) {
 		return nil
 	}
