@@ -81,6 +81,13 @@ func (o Options) String() string {
 
 func (o Options) phone() bool { return o.Width < 600 }
 
+func (o Options) height() int64 {
+	if o.phone() {
+		return 844
+	}
+	return 900
+}
+
 // Page is a tab, for one test. What it meets that must not happen fails the test at its end; see Allow.
 type Page struct {
 	t       testing.TB
@@ -121,15 +128,10 @@ func (w *World) Browser(t testing.TB, o Options) *Page {
 
 // prepare makes the tab what the options say.
 func (p *Page) prepare(ctx context.Context, target *chromedp.Target) error {
-	height := int64(900)
-	if p.options.phone() {
-		height = 844
-	}
 	theme := `try { localStorage.getItem("tandem-theme") ?? localStorage.setItem("tandem-theme", "` + p.options.Theme + `") } catch {}`
 	_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: theme})
 	if err == nil {
-		_, err = cdp.Call(ctx, target, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: p.options.Width, Height: height,
-			DeviceScaleFactor: 1, Mobile: p.options.phone()})
+		_, err = p.window(p.options.height())(ctx, target)
 	}
 	if err == nil {
 		_, err = cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
@@ -148,6 +150,15 @@ func (p *Page) prepare(ctx context.Context, target *chromedp.Target) error {
 	_, err = cdp.Call(ctx, target, network.SetCookie, network.SetCookieParams{Name: s.cookie.Name, Value: s.cookie.Value, URL: p.world.URL, Path: "/",
 		HTTPOnly: &yes, SameSite: network.CookieSameSiteLax})
 	return err
+}
+
+// window makes it so high, and as wide as the options say.
+func (p *Page) window(height int64) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: p.options.Width, Height: height,
+			DeviceScaleFactor: 1, Mobile: p.options.phone()})
+		return err
+	})
 }
 
 // Each does the same with the page in light and dark, on a desktop and on a phone, each in a test of its own. It also

@@ -125,7 +125,19 @@ func (p *Page) Shot(name string) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, 2*Patience)
 	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	// In a window as high as the page, what stands at its edge is where it belongs.
+	var high int64
+	var png []byte
+	err := p.evaluate("document.documentElement.scrollHeight", &high)
+	if err == nil {
+		err = chromedp.Do(ctx, p.window(max(high, p.options.height())))
+	}
+	if err == nil {
+		png, err = chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	}
+	if err == nil {
+		err = chromedp.Do(ctx, p.window(p.options.height()))
+	}
 	if err == nil {
 		err = os.MkdirAll(folder, 0o755)
 	}
