@@ -38,10 +38,10 @@ func (s *Store) putJobs(ctx context.Context, tx bun.Conn, org string, jobs []tan
 func (s *Store) ClaimJobs(ctx context.Context, holder string, limit int, ttl time.Duration) (claimed []tandem.PendingJob, err error) {
 	const op = "claim jobs"
 	s.bell.looked(jobLooker)
-	var any bool
+	var some bool
 	if err := s.read(ctx, op, everyOrganization, func(tx bun.Conn) error {
-		return tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pending_jobs)").Scan(&any)
-	}); err != nil || !any {
+		return tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pending_jobs)").Scan(&some)
+	}); err != nil || !some {
 		return nil, err
 	}
 	err = s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {

@@ -83,7 +83,7 @@ func BenchmarkOverview(b *testing.B) {
 				}
 				first := took[0]
 				slices.Sort(took)
-				fmt.Printf("%-22s p50 %6.1f ms  p95 %6.1f ms  first %6.1f ms\n", one.name, took[20].Seconds()*1000, took[37].Seconds()*1000, first.Seconds()*1000)
+				b.Logf("%-22s p50 %6.1f ms  p95 %6.1f ms  first %6.1f ms", one.name, took[20].Seconds()*1000, took[37].Seconds()*1000, first.Seconds()*1000)
 			}
 			b.ReportMetric(0, "ns/op")
 		})

@@ -69,25 +69,24 @@ func (s *spool[T]) each(size int, fn func([]T) error) error {
 	}
 	in := json.NewDecoder(bufio.NewReaderSize(io.NewSectionReader(s.file, 0, info.Size()), 1<<16))
 	chunk := make([]T, 0, size)
-	for {
+	for more := true; more; {
 		var item T
-		err := in.Decode(&item)
-		if err != nil && !errors.Is(err, io.EOF) {
+		switch err := in.Decode(&item); {
+		case errors.Is(err, io.EOF):
+			more = false
+		case err != nil:
 			return spoolError(err)
-		}
-		if err == nil {
+		default:
 			chunk = append(chunk, item)
 		}
-		if len(chunk) > 0 && (err != nil || len(chunk) == size) {
+		if len(chunk) > 0 && (!more || len(chunk) == size) {
 			if err := fn(chunk); err != nil {
 				return err
 			}
 			chunk = make([]T, 0, size)
 		}
-		if err != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 func (s *spool[T]) close() error {

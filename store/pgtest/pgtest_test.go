@@ -27,7 +27,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Fprintln(os.Stdout, c.AdminURL("postgres"))
+		if _, err := fmt.Fprintln(os.Stdout, c.AdminURL("postgres")); err != nil {
+			os.Exit(1)
+		}
 		_, err = io.Copy(io.Discard, os.Stdin) // until killed
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -57,11 +57,11 @@ var serviceTests = map[string]func(*world){
 	"what a run marks moves no version and survives an update": func(w *world) {
 		s := w.service("prod")
 		pin := &tandem.ProjectIdentity{ID: "p", OrganizationID: "o", CreatedAt: w.now}
-		state, reason, print, run, retry, at := tandem.ServiceDegraded, "502", "abc", "r1", &w.now, w.now
+		state, reason, config, run, retry, at := tandem.ServiceDegraded, "502", "abc", "r1", &w.now, w.now
 		w.apply(tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: s.ID, Pin: pin, State: &state, StateReason: &reason, RetryAt: &retry,
-			ApprovedConfig: &print, LastListedAt: &at, LastRunID: &run, LastRunAt: &at}}})
+			ApprovedConfig: &config, LastListedAt: &at, LastRunID: &run, LastRunAt: &at}}})
 		want := s
-		want.Pin, want.State, want.StateReason, want.RetryAt, want.ApprovedConfig = pin, state, reason, retry, print
+		want.Pin, want.State, want.StateReason, want.RetryAt, want.ApprovedConfig = pin, state, reason, retry, config
 		want.LastListedAt, want.LastRunID, want.LastRunAt = &at, run, &at
 		w.equal(w.readService(s.ID), want)
 		w.apply(tandem.Changes{PutServices: []tandem.ServiceMark{{ServiceID: s.ID}}}) // nil members stay
