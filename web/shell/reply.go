@@ -192,6 +192,9 @@ func (c *Call) send(status int, body templ.Component) error {
 
 // fail tells the person what went wrong: on a page of its own, or, for a script's request, in a toast.
 func (c *Call) fail(err error) {
+	if c.R.Context().Err() != nil {
+		return // whoever asked has left
+	}
 	code := tandem.CodeOf(err)
 	status := statusOf(code)
 	if status >= http.StatusInternalServerError {
