@@ -231,7 +231,7 @@ func (c *Client) note(err error) error {
 // read reads a reply's body whole, up to the bound, and closes it.
 func read(response *http.Response) (*reply, error) {
 	defer func() { _ = response.Body.Close() }() // read whole; closing cannot lose anything
-	buffer := bodies.Get().(*bytes.Buffer) //nolint:errcheck // the pool holds nothing else
+	buffer := bodies.Get().(*bytes.Buffer)       //nolint:errcheck // the pool holds nothing else
 	buffer.Reset()
 	if n := response.ContentLength; n > 0 && n <= MaxBody {
 		buffer.Grow(int(n) + bytes.MinRead)
