@@ -26,6 +26,7 @@ type serviceSettings struct {
 	RequestsPerMinute *int                        `json:"requests_per_minute,omitempty" minimum:"1"`
 	Concurrency       *int                        `json:"concurrency,omitempty" minimum:"1"`
 	StateReads        *int                        `json:"state_reads,omitempty" minimum:"0"`
+	GatewayPSK        *bool                       `json:"gateway_psk,omitempty" doc:"Lets the devices' pre-shared keys there be used here too."`
 	OnlineWindow      *int                        `json:"online_window,omitempty" minimum:"1" doc:"Seconds."`
 }
 
@@ -47,6 +48,7 @@ func (s *serviceSettings) apply(c *tandem.ServiceConfig) {
 	put(&c.Concurrency, s.Concurrency)
 	put(&c.StateReads, s.StateReads)
 	put(&c.OnlineWindow, s.OnlineWindow)
+	put(&c.GatewayPSK, s.GatewayPSK)
 	if s.Fields != nil {
 		c.Fields = tandem.NoFields
 		for _, name := range *s.Fields {

@@ -218,3 +218,15 @@ func (r *Registry) CancelCommand(ctx context.Context, actor Actor, org, ref, id 
 	}
 	return r.Server.CancelCommand(ctx, org, id, r.Clock(), r.note(actor, org, "command.cancel", commandThing(&c), nil, nil))
 }
+
+// CommandPayload writes a decoded payload as JSON, nothing for nil.
+func CommandPayload(value any) (json.RawMessage, error) {
+	if value == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, invalid("payload", "is not JSON")
+	}
+	return text, nil
+}

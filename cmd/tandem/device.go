@@ -23,6 +23,9 @@ type DeviceCmd struct {
 	Unlink  DeviceUnlinkCmd  `cmd:"" help:"Stop syncing a device with a service."`
 	Import  DeviceImportCmd  `cmd:"" help:"Add, update and link devices from a CSV or JSON file."`
 	Export  DeviceExportCmd  `cmd:"" help:"Write devices to a CSV or JSON file."`
+
+	Credential DeviceCredentialCmd `cmd:"" help:"What a device authenticates with when it speaks to Tandem itself."`
+	Command    DeviceCommandCmd    `cmd:"" help:"Tell a device to do something."`
 }
 
 // DeviceFields are a device's fields as flags; what is not given stays as it is.

@@ -39,7 +39,10 @@ func (s *session) eachSealed(ctx context.Context, fn func(*sealed) error) error 
 	if err := s.eachSealedChannel(ctx, fn); err != nil {
 		return err
 	}
-	return s.eachSealedFactor(ctx, fn)
+	if err := s.eachSealedFactor(ctx, fn); err != nil {
+		return err
+	}
+	return s.eachSealedPSK(ctx, fn)
 }
 
 // sealedKey is a service's API key.

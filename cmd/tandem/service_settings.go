@@ -30,6 +30,7 @@ type Settings struct {
 	RequestsPerMinute *int              `help:"The most requests a minute, over all processes."`
 	Concurrency       *int              `help:"The most requests at once, over all processes."`
 	StateReads        *int              `help:"The most device-by-device state reads of one run."`
+	GatewayPSK        *bool             `name:"gateway-psk" negatable:"" help:"Let the devices' pre-shared keys there be used to speak to Tandem too."`
 	OnlineWindow      *time.Duration    `help:"How recent a report makes a device online (15m)."`
 }
 
@@ -55,6 +56,9 @@ func (f *Settings) apply(c *tandem.ServiceConfig) error {
 	put(&c.RequestsPerMinute, f.RequestsPerMinute)
 	put(&c.Concurrency, f.Concurrency)
 	put(&c.StateReads, f.StateReads)
+	if f.GatewayPSK != nil {
+		c.GatewayPSK = *f.GatewayPSK
+	}
 	if f.OnlineWindow != nil {
 		c.OnlineWindow = int(f.OnlineWindow.Seconds())
 	}

@@ -22,6 +22,7 @@ type useCases interface {
 	conflictCases
 	peopleCases
 	alertCases
+	gatewayCases
 	auditCases
 	overviewCases
 }
