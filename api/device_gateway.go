@@ -154,8 +154,8 @@ func (a *API) deviceCommands() {
 func (a *API) deviceSeries() {
 	type seriesInput struct {
 		DeviceByID
-		Path   string    `query:"path" required:"true" maxLength:"300" doc:"Such as battery_level, or the path of a payload, a colon and the way into it: telemetry:environment/temperature."`
-		Since  time.Time `query:"since" required:"true" doc:"Not before."`
+		Path   string    `query:"path" default:"battery_level" maxLength:"300" doc:"Such as battery_level, or the path of a payload, a colon and the way into it: telemetry:environment/temperature."`
+		Since  time.Time `query:"since" doc:"Not before; by default a day before until."`
 		Until  time.Time `query:"until" doc:"Before; by default now."`
 		Points int       `query:"points" minimum:"1" maximum:"2000" default:"300" doc:"At most so many stretches of equal length."`
 	}
@@ -165,6 +165,12 @@ func (a *API) deviceSeries() {
 	handle(a, route("devices-series", http.MethodGet, "/api/v1/devices/{id}/series", "devices", "Give the numbers that a device reported, downsampled for a plot"),
 		func(ctx context.Context, in *seriesInput) (*body[seriesReply], error) {
 			c := callerOf(ctx)
+			if in.Until.IsZero() {
+				in.Until = a.options.Clock()
+			}
+			if in.Since.IsZero() {
+				in.Since = in.Until.Add(-24 * time.Hour)
+			}
 			points, err := a.options.Registry.DeviceSeries(ctx, c.actor, c.org, in.ID, in.Path, in.Since, in.Until, in.Points)
 			return with(seriesReply{list(points)}, err)
 		})

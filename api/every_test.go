@@ -86,6 +86,7 @@ func (w *world) everyDeviceCall(c *caller) {
 	c.get("/api/v1/entries").is(422)
 	c.get("/api/v1/devices/facets").is(200)
 	c.get("/api/v1/devices/" + first + "/observations").is(200)
+	w.everyGatewayCall(c, at)
 	c.post("/api/v1/devices/"+first+"/unlink", `{}`).is(200)
 	remote, err := w.engine.Connect(w.t.Context(), w.service)
 	w.must(err)
@@ -415,4 +416,30 @@ func (w *world) streamCall() {
 	w.document.mu.Lock()
 	w.document.called["live"] = true
 	w.document.mu.Unlock()
+}
+
+// everyGatewayCall is about a device that speaks to Tandem itself.
+func (w *world) everyGatewayCall(c *caller, at string) {
+	w.t.Helper()
+	made := c.post(at+"/credentials", `{"kind":"password","name":"field","expires_in":"720h"}`).is(201)
+	if len(made.text("secret")) < 50 || !strings.HasPrefix(made.text("identity"), w.org.Slug+"/") {
+		w.t.Errorf("the credential is %s", made.body)
+	}
+	if listed := c.get(at + "/credentials").is(200); listed.text("credentials.0.id") != made.text("id") || strings.Contains(string(listed.body), made.text("secret")) {
+		w.t.Errorf("the credentials are %s", listed.body)
+	}
+	turned := c.post(at+"/credentials/"+made.text("id")+"/rotate", `{"grace":"1h"}`).is(200)
+	if turned.text("secret") == made.text("secret") || turned.text("previous_until") == "" {
+		w.t.Errorf("the credential is %s", turned.body)
+	}
+	sent := c.post(at+"/commands", `{"name":"blink","payload":{"times":3},"expires_in":"30s"}`).is(201)
+	c.get(at + "/commands?status=queued").is(200)
+	if shown := c.get(at + "/commands/" + sent.text("id")).is(200); shown.value("payload.times") != 3.0 {
+		w.t.Errorf("the command is %s", shown.body)
+	}
+	if over := c.delete(at + "/commands/" + sent.text("id")).is(200); over.text("status") != "canceled" {
+		w.t.Errorf("the command is %s", over.body)
+	}
+	c.get(at + "/series?path=telemetry:temperature&points=10").is(200)
+	c.delete(at + "/credentials/" + made.text("id")).is(200)
 }

@@ -14,6 +14,7 @@ import (
 // bodies are what operations need in their body to be looked at at all.
 var bodies = map[string]string{
 	"runs-start": `{}`, "devices-update": `{"name":"x"}`, "devices-link": `{"external_device_id":"x"}`, "devices-unlink": `{}`,
+	"devices-credentials-create": `{"kind":"token"}`, "devices-credentials-rotate": `{}`, "devices-commands-send": `{"name":"blink"}`,
 	"services-update": `{"name":"x"}`, "services-preview": `{"sync_interval_seconds":60}`, "services-webhook": `{"header":"X-Other"}`, "services-connect": `{"dry_run":true}`,
 	"conflicts-resolve": `{"take":"local"}`, "channels-update": `{"name":"x"}`, "users-update": `{"role":"viewer"}`, "organizations-update": `{"name":"x"}`,
 	"integrations-golioth-conflicts-resolve": `{"resolution":"local"}`, "golioth-conflicts-resolve": `{"resolution":"local"}`,
