@@ -13,15 +13,14 @@ import (
 
 // ConflictFilter is how conflicts are found.
 type ConflictFilter struct {
-	Service  string       `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-	Device   string       `query:"device" maxLength:"100" doc:"About this device, by id."`
-	External string       `query:"external_device" maxLength:"200" doc:"About this remote device, by id; also finds ambiguous matches."`
-	Field    string       `query:"field" maxLength:"300" doc:"About this field; a bare field also finds its leaves."`
-	Type     string       `query:"type" enum:"concurrent_modification,initial_mismatch,ambiguous_match,deleted_remotely,deleted_locally"`
-	Status   string       `query:"status" enum:"pending,resolving,resolved,ignored,auto_resolved,converged,superseded" doc:"With this status; open ones when left out."`
-	All      bool         `query:"all" doc:"Closed ones too."`
-	Search   string       `query:"search" maxLength:"200" doc:"Part of the device's name."`
-	Sort     conflictSort `query:"sort"`
+	Service  string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
+	Device   string `query:"device" maxLength:"100" doc:"About this device, by id."`
+	External string `query:"external_device" maxLength:"200" doc:"About this remote device, by id; also finds ambiguous matches."`
+	Field    string `query:"field" maxLength:"300" doc:"About this field; a bare field also finds its leaves."`
+	Type     string `query:"type" enum:"concurrent_modification,initial_mismatch,ambiguous_match,deleted_remotely,deleted_locally"`
+	Status   string `query:"status" enum:"pending,resolving,resolved,ignored,auto_resolved,converged,superseded" doc:"With this status; open ones when left out."`
+	All      bool   `query:"all" doc:"Closed ones too."`
+	Search   string `query:"search" maxLength:"200" doc:"Part of the device's name."`
 }
 
 // SettleInput says how conflicts are settled.
@@ -71,6 +70,7 @@ func (a *API) conflicts() {
 		Listing
 		Selection
 		ConflictFilter
+		Sort conflictSort `query:"sort"`
 	}
 	type conflictList struct {
 		Conflicts  []tandem.Conflict `json:"conflicts"`

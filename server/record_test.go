@@ -40,7 +40,7 @@ func TestDeliveriesInTheLog(t *testing.T) {
 	var told, summed []string
 	for line := range strings.Lines(r.log.String()) {
 		switch {
-		case strings.Contains(line, `"msg":"deliveries were accepted"`):
+		case strings.Contains(line, `"msg":"requests of devices and deliveries were accepted"`):
 			summed = append(summed, line)
 		case strings.Contains(line, `"level":"INFO","msg":"request"`):
 			told = append(told, line)
