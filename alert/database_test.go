@@ -256,6 +256,7 @@ func TestWhatNobodyAcknowledgesEscalates(t *testing.T) {
 			if err := w.UpdateOrganization(t.Context(), org); err != nil {
 				t.Fatal(err)
 			}
+			org.Version++
 			w.apply(t, OfDeadLetters(w.service, 1))
 			w.wait(6 * time.Minute)
 			escalate(want)

@@ -79,11 +79,11 @@ func (m *migration) copyOrganizations(ctx context.Context) error {
 func (m *migration) organization(r row, named bool) tandem.Organization {
 	if named {
 		id := r.text("organization_id")
-		return tandem.Organization{ID: id, Name: id, Slug: slug(id), CreatedAt: m.now, UpdatedAt: m.now}
+		return tandem.Organization{ID: id, Name: id, Slug: slug(id), Version: 1, CreatedAt: m.now, UpdatedAt: m.now}
 	}
 	settings, _ := r.object("settings")
 	id := r.text("id")
-	o := tandem.Organization{ID: id, Name: r.text("name", "slug", "id"), Slug: slug(r.text("slug", "name", "id")), Settings: settings,
+	o := tandem.Organization{ID: id, Name: r.text("name", "slug", "id"), Version: 1, Slug: slug(r.text("slug", "name", "id")), Settings: settings,
 		CreatedAt: or(r.time("created_at"), m.now)}
 	o.UpdatedAt = or(r.time("updated_at"), o.CreatedAt)
 	return o

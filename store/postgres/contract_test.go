@@ -190,7 +190,8 @@ func TestRowLevelSecurityIsASecondWall(t *testing.T) {
 			"SELECT count(*)::text FROM one_time_links": "2",
 			"SELECT count(*)::text FROM api_tokens":     "2", // by its hash
 			"DELETE FROM api_tokens RETURNING id":       "",
-			"SELECT count(*)::text FROM invitations":    "0",
+			"SELECT count(*)::text FROM invitations":    "2", // by the email that they are for
+			"DELETE FROM invitations RETURNING id":      "",
 			"SELECT count(*)::text FROM audit_log":      "0",
 			"SELECT count(*)::text FROM audit_seals":    "0",
 			"SELECT count(*)::text FROM devices":        "0",
