@@ -98,7 +98,8 @@ func (r reach) PSK(ctx context.Context, externalID string) (identity, key string
 	return newest.Identity, string(newest.PreSharedKey), nil
 }
 
-// Call runs a procedure on a device. A payload that is a list is its parameters, another the only one.
+// Call runs a procedure on a device. A payload that is a list is its parameters, another the only one; Golioth carries
+// truths, numbers and texts, so that what is none of them goes as its JSON text.
 func (r reach) Call(ctx context.Context, externalID, method string, params any, timeout time.Duration) (any, bool, error) {
 	var value any
 	if text, ok := params.(json.RawMessage); ok {
@@ -109,6 +110,17 @@ func (r reach) Call(ctx context.Context, externalID, method string, params any, 
 	list, several := value.([]any)
 	if !several && value != nil {
 		list = []any{value}
+	}
+	for i, one := range list {
+		switch one.(type) {
+		case bool, float64, string:
+			continue
+		}
+		text, err := json.Marshal(one)
+		if err != nil {
+			return nil, false, tandem.Errorf(tandem.Invalid, "call device", externalID, "the payload is not JSON")
+		}
+		list[i] = string(text)
 	}
 	answer, err := r.client.Call(ctx, externalID, method, list, timeout)
 	return answer.Detail, answer.StatusCode != 0, err

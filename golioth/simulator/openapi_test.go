@@ -201,6 +201,7 @@ func (x *tester) tell() {
 	x.ok("POST", p+"/devices/"+id+"/stream", `{}`)
 	x.ok("GET", p+"/device-activity-logs?perPage=5", "")
 
+	x.ok("POST", p+"/devices/"+x.heard(p)+"/rpc", `{"method":"reboot","params":[],"timeout":1}`)
 	first := x.ok("POST", p+"/devices/"+id+"/credentials", `{}`).id()
 	second := x.ok("POST", p+"/credentials", `{"deviceId":"`+id+`","identity":"x","type":"PRE_SHARED_KEY"}`).id()
 	x.ok("GET", p+"/devices/"+id+"/credentials", "")
@@ -282,4 +283,20 @@ func (x *tester) tellPipelines(o, device string) {
 	x.ok("PUT", o+"/pipelines/"+id, `{"name":"hook-2","enabled":false,"pipeline":"`+encoded(text)+`"}`).want(x.t, 200, `"name":"hook-2"`, `"enabled":false`)
 	x.ok("DELETE", o+"/pipelines/"+id, "").want(x.t, 200, "{}")
 	x.call("GET", o+"/pipelines/"+id, "").want(x.t, 404, `"code":5`)
+}
+
+// heard gives the device that reported last.
+func (x *tester) heard(project string) (id string) {
+	x.t.Helper()
+	last := ""
+	list, _ := x.ok("GET", project+"/devices?perPage=100", "").body["list"].([]any)
+	for _, one := range list {
+		device, _ := one.(map[string]any)
+		metadata, _ := device["metadata"].(map[string]any)
+		if at, _ := metadata["lastReport"].(string); at > last {
+			last = at
+			id, _ = device["id"].(string)
+		}
+	}
+	return id
 }

@@ -39,6 +39,7 @@ var routes = makeRoutes(map[string]map[string]handler{
 	under + "/stream":                  {"GET": queryStream, "POST": queryStream},
 	under + "/devices/{device}/stream": {"GET": queryStream, "POST": queryStream},
 
+	under + "/devices/{device}/rpc":                      {"POST": callDevice},
 	under + "/devices/{device}/credentials":              {"GET": listCredentials, "POST": createCredential},
 	under + "/devices/{device}/credentials/{credential}": {"DELETE": deleteCredential},
 	under + "/credentials":                               {"POST": createCredential},
