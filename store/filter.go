@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -77,6 +78,16 @@ func (f *filter) count(ctx context.Context, tx bun.Conn, from string) (n int, er
 		return 0, f.err
 	}
 	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+from+f.where(), f.args...).Scan(&n)
+	return n, err
+}
+
+// countInOrder counts the matches in from by the index that has their order. Without that, SQLite takes the primary key of
+// a table WITHOUT ROWID for as good, and reads all that the organization has there.
+func (f *filter) countInOrder(ctx context.Context, tx bun.Conn, from, order string) (n int, err error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+f.where()+" ORDER BY "+order+" LIMIT ?) AS counted", append(append([]any{}, f.args...), math.MaxInt32)...).Scan(&n)
 	return n, err
 }
 

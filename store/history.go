@@ -59,7 +59,7 @@ func (s *Store) DeviceEntries(ctx context.Context, org, device string, field tan
 	}
 	f.field("e.field", field)
 	err = s.read(ctx, "read a device's history", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e"); err != nil {
+		if total, err = f.countInOrder(ctx, tx, "golioth_sync_log_entries AS e", "e.created_at DESC, e.id DESC"); err != nil {
 			return err
 		}
 		if found, err = scanHistory(ctx, tx, f, limit); err != nil {

@@ -31,7 +31,9 @@ func (s *Store) FindDevices(ctx context.Context, org, ref string) ([]tandem.Devi
 	if err := checkText(ref); err != nil {
 		return nil, s.fail(op, err)
 	}
-	found, err := s.findDevices(ctx, op, org, "(d.id = ? OR (d.device_id_folded = ? AND d.device_id = ?)) AND d.deleted_at IS NULL ORDER BY d.id", ref, fold(ref), ref)
+	// Two searches, each by its index: SQLite reads all devices for one with OR.
+	found, err := s.findDevices(ctx, op, org, "d.id IN (SELECT ? UNION SELECT e.id FROM devices AS e WHERE e.organization_id = ? AND e.device_id_folded = ? AND e.device_id = ? AND e.deleted_at IS NULL)"+
+		" AND d.deleted_at IS NULL ORDER BY d.id", ref, org, fold(ref), ref)
 	if err != nil || len(found) > 0 {
 		return found, err
 	}

@@ -117,7 +117,12 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 	}
 	f.contains(q.Search, "e.search_text")
 	err = s.read(ctx, "list entries", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e"); err != nil {
+		if q.DeviceID != "" && q.RunID == "" {
+			total, err = f.countInOrder(ctx, tx, "golioth_sync_log_entries AS e", order)
+		} else {
+			total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e")
+		}
+		if err != nil {
 			return err
 		}
 		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", order, q.Page)
