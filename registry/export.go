@@ -123,8 +123,34 @@ func (c *csvWriter) write(d *exported) error {
 	if err != nil {
 		return err
 	}
-	return c.w.Write([]string{d.DeviceID, d.Name, d.DeviceType, string(d.Lifecycle), hardware, tags, strconv.FormatBool(d.Enabled),
-		d.Blueprint, d.Cohort, metadata, d.Notes, d.Service, d.ExternalDeviceID, d.ID, string(d.Status), seen, battery, FirmwareText(d.Firmware)})
+	row := []string{d.DeviceID, d.Name, d.DeviceType, string(d.Lifecycle), hardware, tags, strconv.FormatBool(d.Enabled),
+		d.Blueprint, d.Cohort, metadata, d.Notes, d.Service, d.ExternalDeviceID, d.ID, string(d.Status), seen, battery, FirmwareText(d.Firmware)}
+	for i := range row {
+		row[i] = asText(row[i])
+	}
+	return c.w.Write(row)
+}
+
+// asText has a spreadsheet take a value as text that it would take for a formula, by a quote before it: device names come
+// from whoever names devices on a service. fromText takes the quote away again.
+func asText(value string) string {
+	if isFormula(value) {
+		return "'" + value
+	}
+	return value
+}
+
+func fromText(value string) string {
+	if strings.HasPrefix(value, "'") && isFormula(value) {
+		return value[1:]
+	}
+	return value
+}
+
+// isFormula reports whether a value begins as formulas do, after any number of quotes.
+func isFormula(value string) bool {
+	value = strings.TrimLeft(value, "'")
+	return value != "" && strings.ContainsRune("=+-@\t\r", rune(value[0]))
 }
 
 func (c *csvWriter) end() error {

@@ -277,14 +277,14 @@ func csvRow(r *csv.Reader, record []string, index []int, err error) (Row, error)
 			row.wrong(column.name, errors.New("it is not valid UTF-8 text"))
 		} else if len(value) > maxRow {
 			row.wrong(column.name, fmt.Errorf("it has %d bytes, at most %d are allowed", len(value), maxRow))
-		} else if err := column.read(&row, csvCell(strings.TrimSpace(value))); err != nil {
+		} else if err := column.read(&row, csvCell(fromText(strings.TrimSpace(value)))); err != nil {
 			row.wrong(column.name, err)
 		}
 	}
 	return row, nil
 }
 
-// csvCell is a value of a CSV file, trimmed.
+// csvCell is a value of a CSV file, trimmed, and without what marks it as text.
 type csvCell string
 
 func (c csvCell) text() (string, error) { return strings.Clone(string(c)), nil }
