@@ -226,6 +226,9 @@ func switchOne(c *shell.Call) error {
 
 // switchAll pauses or resumes all services that are not so already.
 func switchAll(c *shell.Call) error {
+	if !c.May(registry.UpdateServices) { // also where there is nothing to switch
+		return tandem.Errorf(tandem.Forbidden, "switch services", "", "your role does not include switching integrations").WithHint("ask an administrator of %s", c.Org.Name)
+	}
 	active := c.Form("active") == "on"
 	all, err := c.Registry().Services(c.R.Context(), c.Actor, c.Org.ID)
 	if err != nil {
