@@ -1,8 +1,11 @@
 package history
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/a-h/templ"
 
 	"tandem"
 	"tandem/registry"
@@ -17,6 +20,7 @@ const (
 	plotted    = 300  // runs of the timeline
 	previewed  = 500  // changes of an undo's preview
 	exportRows = 1000 // entries read at once for a download
+	sayEvery   = 300 * time.Millisecond
 )
 
 // Register adds the pages.
@@ -190,7 +194,6 @@ func discard(c *shell.Call) error {
 // undoing is the preview of an undo.
 type undoing struct {
 	one
-	preview tandem.Preview
 	changes []tandem.Change
 	more    int
 }
@@ -200,19 +203,28 @@ func previewUndo(c *shell.Call) error {
 	if err != nil {
 		return err
 	}
-	u := undoing{one: v}
-	u.preview, err = c.Registry().PreviewRevert(c.R.Context(), c.Actor, c.Org.ID, v.run.ID, func(change tandem.Change) error {
-		if len(u.changes) < previewed {
-			u.changes = append(u.changes, change)
-		} else {
-			u.more++
-		}
-		return nil
-	})
-	if err != nil {
-		return err
+	if !c.May(registry.RevertRuns) {
+		return tandem.Errorf(tandem.Forbidden, "undo run", "", "your role does not include undoing runs").WithHint("ask a manager of %s", c.Org.Name)
 	}
-	return c.Page(shell.Frame{Title: "Undo a run", Section: shell.History}, undoPage(u))
+	u := undoing{one: v}
+	frame := shell.Frame{Title: "Undo a run", Section: shell.History}
+	return c.Working(frame, undoHead(u), c.Path("history", v.run.ID), func(ctx context.Context, say func(templ.Component)) (templ.Component, error) {
+		said, found := c.Now(), 0
+		_, err := c.Registry().PreviewRevert(ctx, c.Actor, c.Org.ID, v.run.ID, func(change tandem.Change) error {
+			found++
+			if now := c.Now(); now.Sub(said) >= sayEvery {
+				said = now
+				say(undoStep(found))
+			}
+			if len(u.changes) < previewed {
+				u.changes = append(u.changes, change)
+			} else {
+				u.more++
+			}
+			return nil
+		})
+		return undoPage(u), err
+	})
 }
 
 func undo(c *shell.Call) error {
