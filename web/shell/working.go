@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/a-h/templ"
 )
@@ -29,13 +30,19 @@ func (c *Call) Working(f Frame, head templ.Component, back string, do func(ctx c
 	}))
 }
 
+// pieceTime is how long a reader may take for a piece of a page that is sent as it comes.
+const pieceTime = time.Minute
+
 // said does it, and writes how far it is.
 func (c *Call) said(ctx context.Context, w io.Writer, do func(ctx context.Context, say func(templ.Component)) (templ.Component, error)) (templ.Component, error) {
 	var mu sync.Mutex
 	var lost error
+	control := http.NewResponseController(c.W)
 	write := func(part templ.Component) {
 		mu.Lock()
 		defer mu.Unlock()
+		// However long it takes in all, whoever reads takes each piece soon; not every ResponseWriter has deadlines.
+		_ = control.SetWriteDeadline(time.Now().Add(pieceTime))
 		if lost == nil {
 			lost = templ.Join(part, templ.Flush()).Render(templ.ClearChildren(ctx), w)
 		}
