@@ -42,12 +42,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commands := plainProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		WorkdirRoot:         scriptRoot(t),
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", commands+string(os.PathListSeparator)+env.Getenv("PATH"))
 			name, _ := strings.CutPrefix(filepath.Base(env.WorkDir), "script-")
 			if !slices.Contains([]string{"database_trouble", "doctor", "legacy", "organizations", "usage"}, name) { // those are about how it comes to be
 				if err := os.WriteFile(env.WorkDir+"/tandem.db", migrated, 0o600); err != nil {
@@ -71,6 +73,19 @@ func TestScripts(t *testing.T) {
 			"postgres": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("TANDEM_DATABASE_URL", pgtest.URL(t)) },
 		},
 	})
+}
+
+// plainProgram builds the program as people have it, and gives its folder: with the race detector, the start of each of the
+// scripts' thousand commands would take a second. The servers of the scripts are this test binary, with it.
+func plainProgram(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	build := exec.Command("go", "build", "-tags", "codec.notfastpath,codec.notmono", "-o", filepath.Join(folder, "tandem"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return folder
 }
 
 // scriptRoot is where the scripts work: in memory where the system has a folder there, since what a disk's sync costs
