@@ -10,7 +10,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strings"
+	"sync"
 	"time"
 
 	"tandem"
@@ -144,6 +146,18 @@ type Registry struct {
 	Auditor Auditor
 	// Throttle slows down guessing from one address; nil for none.
 	Throttle *Throttle
+}
+
+// doors let one at a time be judged of those who try to be the same person, so that many at once do not pass for few.
+// Seed spreads people over them.
+var (
+	doors [64]sync.Mutex
+	seed  = maphash.MakeSeed()
+)
+
+// door gives the one that a person's tries pass.
+func door(user string) *sync.Mutex {
+	return &doors[maphash.String(seed, user)%uint64(len(doors))]
 }
 
 // tries is how often a change that finds its row moved is decided again (S22).

@@ -91,6 +91,9 @@ type try struct {
 // What comes too early is not counted: otherwise a stranger could keep a person out for ever.
 func (r *Registry) judge(ctx context.Context, u *tandem.User, t try, refusal error) error {
 	now := r.Clock()
+	one := door(u.ID)
+	one.Lock()
+	defer one.Unlock()
 	// Many may try at once, and hashing takes a while: what counts is the row as it is now.
 	fresh, err := r.Server.User(ctx, u.ID)
 	if err != nil {
