@@ -87,6 +87,17 @@ type Lease struct {
 // Removes reports whether an action takes something away, or, as making a remote device anew, replaces it (S18).
 func (a Action) Removes() bool { return a == ActDelete || a == ActUnlink || a == ActRecreate }
 
+// Does reports whether an action is something that a run does, rather than something that it tells: applying a plan
+// does nothing about a conflict or a difference that stays.
+func (a Action) Does() bool {
+	switch a {
+	case ActCreate, ActUpdate, ActDelete, ActLink, ActUnlink, ActRecreate:
+		return true
+	case ActConflict, ActSettle, ActDrift, ActRename, ActRead:
+	}
+	return false
+}
+
 // PlanFilter narrows a plan's changes; in their order.
 type PlanFilter struct {
 	Side     Side

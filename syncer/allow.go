@@ -139,14 +139,7 @@ func rowKeys(c *tandem.Change) []string {
 }
 
 // doable reports whether a row is something a run does, rather than something it tells.
-func doable(c *tandem.Change) bool {
-	switch c.Action {
-	case tandem.ActCreate, tandem.ActUpdate, tandem.ActDelete, tandem.ActLink, tandem.ActUnlink, tandem.ActRecreate:
-		return true
-	case tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
-	}
-	return false
-}
+func doable(c *tandem.Change) bool { return c.Action.Does() }
 
 // load reads the rows about some devices, and remembers them until others take their place.
 func (a *allowed) load(ctx context.Context, r *run, deviceIDs, externalIDs []string) (planRows, error) {

@@ -76,7 +76,7 @@ func countsText(n tandem.Counts) string {
 	for _, one := range []struct {
 		n    int
 		word string
-	}{{n.Created, "created"}, {n.Updated, "updated"}, {n.Deleted, "deleted"}} {
+	}{{n.Created, "created"}, {n.Updated, "changed"}, {n.Deleted, "deleted"}} {
 		if one.n > 0 {
 			if text != "" {
 				text += ", "

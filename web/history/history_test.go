@@ -180,6 +180,13 @@ func TestLetThrough(t *testing.T) {
 	t.Parallel()
 	w, run := held(t)
 	p := w.Browser(t, webtest.Options{})
+	p.Open("history")
+	p.SeeIn("#runs", "would be deleted")
+	var clipped int
+	p.Eval(`(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector("#runs .table-responsive"))`, &clipped)
+	if clipped > 0 {
+		t.Errorf("%d pixels of the list are out of sight beside a long reason", clipped)
+	}
 	p.Open("history/" + run.ID)
 	p.SeeIn("#state", "This run waits for somebody")
 	p.Click("#state button >> Let it through")
@@ -214,7 +221,7 @@ func TestDiscard(t *testing.T) {
 // TestStop: a run that goes on shows how far it is, and stops.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	w := open(t, webtest.Devices(200), webtest.WithService(func(c *tandem.ServiceConfig) { c.Concurrency = 1 }))
+	w := open(t, webtest.Devices(200), webtest.WithService(func(c *tandem.ServiceConfig) { c.Concurrency, c.Paths = 1, tandem.Paths{} }))
 	w.Simulator.SetLatency(simulator.Latency{Mean: 300 * time.Millisecond})
 	for _, row := range w.rows[:60] {
 		w.Edit(row, "name", row.Name+" x")

@@ -41,13 +41,19 @@ type service struct {
 	active   *active // the run that is queued or under way
 	last     *tandem.Run
 	held     []held
-	saved    []tandem.Plan // previews that were kept and not applied
+	saved    []saved // previews that were kept and not applied
 }
 
 // active is a run that has not ended, with where it stands.
 type active struct {
 	run tandem.Run
 	now tandem.Progress
+}
+
+// saved is a preview that was kept, with how many changes applying it makes.
+type saved struct {
+	tandem.Plan
+	changes int
 }
 
 // held is what a run held back until a person decides.
@@ -162,7 +168,11 @@ func gatherPlans(c *shell.Call, at map[string]*service) error {
 		case v == nil || plan.Status != tandem.PlanOpen || plan.Checksum == "":
 		case plan.Reason == tandem.PlanSaved:
 			if usable(c, &v.s, &plan) && len(v.saved) < 3 {
-				v.saved = append(v.saved, plan)
+				groups, err := c.Registry().PlanGroups(c.R.Context(), c.Actor, c.Org.ID, plan.ID)
+				if err != nil {
+					return err
+				}
+				v.saved = append(v.saved, saved{plan, total(groups, does)})
 			}
 		case plan.RunID != "":
 			run, err := c.Registry().Run(c.R.Context(), c.Actor, c.Org.ID, plan.RunID)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/api/client"
 	"tandem/golioth/simulator"
 	"tandem/registry"
 	"tandem/web/webtest"
@@ -156,6 +157,26 @@ func TestAPlanIsFiltered(t *testing.T) {
 	p.SeeIn("#rows", "No change fits")
 }
 
+// TestWhatStaysDifferentIsNoChange: an import does not send what was changed here, so there is nothing to apply.
+func TestWhatStaysDifferentIsNoChange(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.Import()
+	off := false
+	_, err := w.API.UpdateService(t.Context(), w.Org.ID, w.Service.ID, client.ServiceEdit{SyncEnabled: &off})
+	w.must(err)
+	w.Edit(w.Fleet()[0], "name", "Renamed here")
+	path := w.preview(tandem.OpImport)
+	p := w.page(webtest.Options{})
+	p.SeeIn("[data-saved]", "0 changes")
+	p.Open(path)
+	p.SeeIn("#counts", "leave different")
+	p.See("There is nothing to apply")
+	if p.Count("button >> Apply") != 0 {
+		t.Error("what is left different can be applied")
+	}
+}
+
 func TestAPreviewIsDropped(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -265,7 +286,7 @@ func TestForceIsSeenFirst(t *testing.T) {
 
 func TestARunIsWatchedAndStopped(t *testing.T) {
 	t.Parallel()
-	w := open(t, webtest.Devices(900))
+	w := open(t, webtest.Devices(900), webtest.WithService(func(c *tandem.ServiceConfig) { c.Paths = tandem.Paths{} }))
 	plan := w.preview(tandem.OpImport)
 	w.Simulator.SetLatency(simulator.Latency{Mean: 1200 * time.Millisecond})
 	p := w.Browser(t, webtest.Options{})
@@ -302,6 +323,7 @@ func TestWhatIsHeldBackIsLetThrough(t *testing.T) {
 	p.SeeIn("#removals", "20 deletions and unlinkings")
 	p.Open("sync")
 	p.Click("button >> Let it through")
+	p.SeeIn("#confirm", "20 devices would be deleted, unlinked or recreated")
 	p.Confirm(true)
 	p.Told("Let through")
 	w.Wait("what was held back", func() bool { return w.linked() == 4 })

@@ -113,6 +113,18 @@ func changedText(c tandem.Counts) string {
 	return strings.Join(words, ", ")
 }
 
+// outcomeText says what a run came to.
+func outcomeText(s *tandem.Summary) string {
+	text := "Here " + changedText(s.Local) + "; on Golioth " + changedText(s.Remote)
+	if s.Failed > 0 {
+		text += "; " + part.Number(s.Failed) + " failed"
+	}
+	if s.Conflicts > 0 {
+		text += "; " + part.Count(s.Conflicts, "conflict", "conflicts")
+	}
+	return text
+}
+
 func anchor(service string) string { return "service-" + service }
 
 // missing are the answers to whether what is missing is created.
@@ -140,13 +152,15 @@ func planTitle(p *tandem.Plan) string {
 }
 
 func planSubtitle(v *planView) string {
-	text := operationText(v.plan.Operation) + " of " + v.service.Name + ", " + part.Count(v.plan.Rows, "change", "changes") + ", planned " + part.AgoText(v.plan.CreatedAt, v.c.Now())
+	text := operationText(v.plan.Operation) + " of " + v.service.Name + ", " + part.Count(total(v.groups, does), "change", "changes") + ", planned " + part.AgoText(v.plan.CreatedAt, v.c.Now())
 	if v.plan.CreatedBy != "" {
 		text += " by " + v.plan.CreatedBy
 	}
 	return text
 }
 
-// removes and keeps tell what takes something away from the rest.
+// removes and keeps tell what takes something away from the rest, does and tells what would be done from what is only said.
 func removes(g tandem.PlanGroup) bool { return g.Action.Removes() }
 func keeps(g tandem.PlanGroup) bool   { return !g.Action.Removes() }
+func does(g tandem.PlanGroup) bool    { return g.Action.Does() }
+func tells(g tandem.PlanGroup) bool   { return !g.Action.Does() }
