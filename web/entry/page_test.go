@@ -61,6 +61,7 @@ func TestSigningIn(t *testing.T) {
 		p.Axe()
 	})
 	p := w.Browser(t, webtest.Options{SignedOut: true})
+	p.Allow(401, "^/api/v1/live") // the stream that ends with signing out
 	p.Open("alerts?status=all")
 	p.WaitPath("/sign-in")
 	p.Fill("label >> Email", w.Owner.Email)
