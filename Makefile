@@ -30,8 +30,8 @@ demo: build ## Build, then look at a simulated fleet that lives, on pages of its
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	$(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -v /web/)
-	@if $(GO) list $(PKG) | grep -q /web/; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep /web/); fi # browsers, one folder after another
+	$(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -vE '/web(/|$$)')
+	@if $(GO) list $(PKG) | grep -qE '/web(/|$$)'; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -E '/web(/|$$)'); fi # browsers, one folder after another
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
