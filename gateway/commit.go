@@ -22,10 +22,27 @@ const (
 
 // waiting is a message that waits for its commit.
 type waiting struct {
-	org    string
-	state  *deviceState
-	said   []report.Said
-	answer chan outcome // has room for one
+	org   string
+	state *deviceState
+	said  []report.Said
+	is    outcome // once done is closed
+	done  chan struct{}
+}
+
+// answer says what became of it.
+func (w *waiting) answer(is outcome) {
+	w.is, w.said = is, nil
+	close(w.done)
+}
+
+// failed reports whether it is known not to be stored.
+func (w *waiting) failed() bool {
+	select {
+	case <-w.done:
+		return w.is.err != nil
+	default:
+		return false
+	}
 }
 
 // outcome is what became of it: err nil says that it is durable.
@@ -181,7 +198,7 @@ func (c *committer) commit(batch []*waiting) {
 			s.leave(d.device, d.loaded)
 		}
 		for i, w := range batch {
-			w.answer <- work.outcomes[i]
+			w.answer(work.outcomes[i])
 		}
 		return
 	}
@@ -196,7 +213,7 @@ func (c *committer) commit(batch []*waiting) {
 		c.o.Log.Warn("a report cannot be stored", "error", err)
 	}
 	for _, w := range batch {
-		w.answer <- outcome{err: err}
+		w.answer(outcome{err: err})
 	}
 }
 

@@ -34,6 +34,7 @@ type Message struct {
 	Path        string     // below the device's telemetry, "" for TelemetryPath
 	At          *time.Time // by the device's clock, for reports that name no time; nil where it said none
 	Again       bool       // the protocol says that it may be a redelivery: the same content within a minute counts once
+	Number      uint16     // what the protocol tells a device's messages apart by, a redelivery having the same; 0 for nothing
 }
 
 // Receipt is what became of a message.
@@ -47,75 +48,125 @@ type Receipt struct {
 // more, RateLimited when it sends too much (RetryAfter says when to go on), Invalid or Malformed when what it sent can
 // never be stored (ErrTooLarge among them), Unavailable when it can later. On any error but a Timeout of ctx nothing was stored.
 func (g *Gateway) Report(ctx context.Context, d Device, m Message) (Receipt, error) {
+	p, err := g.Begin(ctx, d, m)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return p.Wait(ctx)
+}
+
+// Begin is Report for who sends on before the answer is there: the order of the calls is the order in which the
+// device's messages count. Its errors are those of Report; the rest comes from Wait.
+func (g *Gateway) Begin(ctx context.Context, d Device, m Message) (*Pending, error) {
 	began := g.o.Clock()
 	e, err := g.current(ctx, d)
 	if err != nil {
 		g.o.Meter.Count(m.Via, refusal(err), 1)
-		return Receipt{}, err
+		return nil, err
 	}
 	said, err := g.read(&m)
 	if err != nil {
 		g.o.Meter.Count(m.Via, Malformed, 1)
-		return Receipt{}, err
+		return nil, err
 	}
 	state := g.commits.state(&e.found.Device)
+	p := &Pending{g: g, via: m.Via, device: d.DeviceID, n: len(said), began: began}
 	digest := m.digest()
-	if m.Again && state.stored(digest, began) {
-		g.o.Meter.Count(m.Via, Duplicate, 1)
-		return Receipt{Duplicate: true}, nil
+	if m.Again {
+		if p.w = state.known(digest, began); p.w != nil {
+			p.again = true
+			return p, nil
+		}
 	}
 	if wait := state.take(len(said), g.o.Rate, g.o.Burst, began); wait > 0 {
 		g.o.Meter.Count(m.Via, TooMany, len(said))
-		return Receipt{}, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Thing: d.DeviceID, Message: "the device reports too often",
+		return nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Thing: d.DeviceID, Message: "the device reports too often",
 			Hint: "send less, or several reports in one message", RetryAfter: wait}
 	}
 	state.date(said, began)
-	receipt, err := g.commit(ctx, d, state, said)
-	if err != nil {
+	if p.w, err = g.commit(d.OrganizationID, state, said); err != nil {
 		g.o.Meter.Count(m.Via, refusal(err), len(said))
-		return receipt, err
+		return nil, err
 	}
-	state.keep(digest, began)
-	g.o.Meter.Count(m.Via, Stored, receipt.Stored)
-	g.o.Meter.Took(m.Via, g.o.Clock().Sub(began))
-	return receipt, nil
+	state.keep(digest, began, p.w)
+	return p, nil
 }
 
 // Presence notes that a device came or went, at an instant of ours or (a last will's) of its own; nil for now. It
 // returns when that is durable. Errors are those of Report.
 func (g *Gateway) Presence(ctx context.Context, d Device, via tandem.Via, online bool, at *time.Time) error {
-	began := g.o.Clock()
-	e, err := g.known.get(ctx, d.key)
+	p, err := g.BeginPresence(ctx, d, via, online, at)
 	if err != nil {
 		return err
 	}
+	_, err = p.Wait(ctx)
+	return err
+}
+
+// BeginPresence is to Presence what Begin is to Report.
+func (g *Gateway) BeginPresence(ctx context.Context, d Device, via tandem.Via, online bool, at *time.Time) (*Pending, error) {
+	began := g.o.Clock()
+	e, err := g.known.get(ctx, d.key)
+	if err != nil {
+		return nil, err
+	}
 	if e.found.Device.ID != d.ID { // it was revoked, which is no reason to take it for online
 		if online {
-			return errWrong()
+			return nil, errWrong()
 		}
 		e = &entry{found: tandem.Credentialed{Device: tandem.Device{ID: d.ID, OrganizationID: d.OrganizationID}}}
 	}
 	state := g.commits.state(&e.found.Device)
 	said := []report.Said{{SentAt: at, Fields: tandem.AllFields, Status: &online, Told: !online}}
 	state.date(said, began)
-	_, err = g.commit(ctx, d, state, said)
-	g.o.Meter.Count(via, refusal(err), 1)
-	return err
+	p := &Pending{g: g, via: via, device: d.DeviceID, n: 1, began: began}
+	if p.w, err = g.commit(d.OrganizationID, state, said); err != nil {
+		g.o.Meter.Count(via, refusal(err), 1)
+		return nil, err
+	}
+	return p, nil
 }
 
-// commit waits until reports are durable.
-func (g *Gateway) commit(ctx context.Context, d Device, state *deviceState, said []report.Said) (Receipt, error) {
-	w := &waiting{org: d.OrganizationID, state: state, said: said, answer: make(chan outcome, 1)}
+// Pending is a message that waits for its commit.
+type Pending struct {
+	g      *Gateway
+	via    tandem.Via
+	device string
+	n      int
+	began  time.Time
+	w      *waiting
+	again  bool // it came before, as w
+}
+
+// Wait returns once the message is durable, or is not. It is called once; a message that nobody waits for is stored all the same.
+func (p *Pending) Wait(ctx context.Context) (Receipt, error) {
+	select {
+	case <-p.w.done:
+	case <-ctx.Done():
+		return Receipt{}, tandem.Errorf(tandem.Timeout, "gateway: report", p.device, "the report was not stored in time: %w", ctx.Err())
+	}
+	switch is := &p.w.is; {
+	case is.err != nil:
+		p.g.o.Meter.Count(p.via, refusal(is.err), p.n)
+		return Receipt{}, is.err
+	case p.again:
+		p.g.o.Meter.Count(p.via, Duplicate, 1)
+		return Receipt{Duplicate: true}, nil
+	default:
+		p.g.o.Meter.Count(p.via, Stored, p.n)
+		p.g.o.Meter.Took(p.via, p.g.o.Clock().Sub(p.began))
+		return Receipt{Stored: p.n, Notes: is.notes}, nil
+	}
+}
+
+// commit queues reports for the database.
+func (g *Gateway) commit(org string, state *deviceState, said []report.Said) (*waiting, error) {
+	w := &waiting{org: org, state: state, said: said, done: make(chan struct{})}
 	if !g.commits.add(w) {
-		return Receipt{}, &tandem.Error{Code: tandem.Unavailable, Op: "gateway: report", Message: "too many reports wait for the database",
+		return nil, &tandem.Error{Code: tandem.Unavailable, Op: "gateway: report", Message: "too many reports wait for the database",
 			Hint: "send it again later", RetryAfter: awayRetry}
 	}
-	select {
-	case is := <-w.answer:
-		return Receipt{Stored: len(said), Notes: is.notes}, is.err
-	case <-ctx.Done():
-		return Receipt{}, tandem.Errorf(tandem.Timeout, "gateway: report", d.DeviceID, "the report was not stored in time: %w", ctx.Err())
-	}
+	return w, nil
 }
 
 // read takes a message apart.
@@ -251,7 +302,7 @@ func (m *Message) digest() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	_, _ = h.WriteString(m.Path) // never fails
-	_ = h.WriteByte(0)
+	_, _ = h.Write([]byte{0, byte(m.Number >> 8), byte(m.Number)})
 	_, _ = h.Write(m.Body)
 	return h.Sum64()
 }

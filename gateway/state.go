@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 
 // The bounds of what is kept of reporting devices.
 const (
-	stateLife   = 10 * time.Minute // without a report
-	redelivery  = time.Minute      // in which the same content may be a redelivery
-	digestsKept = 8
+	stateLife  = 10 * time.Minute // without a report
+	redelivery = time.Minute      // in which the same content may be a redelivery
+	mostRecent = 128              // messages of a device that are remembered as long
 )
 
 // deviceState is what is known of a device that reports: what its next report is held against, and how much it sent.
@@ -24,31 +25,37 @@ type deviceState struct {
 	last   time.Time // of receipt: no two reports of a device have the same, or one would be taken for the other's double
 	tokens float64   // how many reports it may send at once
 	filled time.Time // when tokens was so
-	recent [digestsKept]struct {
-		digest uint64
-		at     time.Time
-	}
-	next int
+	recent []recent  // oldest first
 }
 
-// stored reports whether the same content was stored within redelivery.
-func (s *deviceState) stored(digest uint64, now time.Time) bool {
+// recent is a message that came, by which a redelivery of it is known.
+type recent struct {
+	digest uint64
+	at     time.Time
+	w      *waiting
+}
+
+// known gives the message with the same content that was stored within redelivery, or is about to be; nil for none.
+func (s *deviceState) known(digest uint64, now time.Time) *waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.recent {
-		if r.digest == digest && !r.at.IsZero() && now.Sub(r.at) < redelivery {
-			return true
+		if r.digest == digest && now.Sub(r.at) < redelivery && !r.w.failed() {
+			return r.w
 		}
 	}
-	return false
+	return nil
 }
 
-// keep remembers content that was stored.
-func (s *deviceState) keep(digest uint64, now time.Time) {
+// keep remembers content that is to be stored.
+func (s *deviceState) keep(digest uint64, now time.Time, w *waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recent[s.next].digest, s.recent[s.next].at = digest, now
-	s.next = (s.next + 1) % digestsKept
+	over := 0
+	for over < len(s.recent) && (now.Sub(s.recent[over].at) >= redelivery || len(s.recent)-over >= mostRecent) {
+		over++
+	}
+	s.recent = append(slices.Delete(s.recent, 0, over), recent{digest, now, w})
 }
 
 // take lets n reports through, or says how long to wait until they may come.
