@@ -71,6 +71,12 @@ func (g *Gateway) PSK(ctx context.Context, identity, address string) (Device, []
 	return d, e.psk, nil
 }
 
+// WrongKey counts a handshake whose other side had not the key that PSK gave.
+func (g *Gateway) WrongKey(identity, address string) {
+	g.failures.note(address, credentialKey{tandem.PSKCredential, identity})
+	g.o.Meter.Count("", Unauthentic, 1)
+}
+
 // Certificate lets a device in by its client certificate, after the handshake has shown that it has the key. The
 // certificate itself is what is registered; who signed it is for the transport to ask.
 func (g *Gateway) Certificate(ctx context.Context, certificate *x509.Certificate, address string) (Device, error) {

@@ -142,14 +142,25 @@ func (c *conn) request(f *frame) {
 		<-c.slots
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	p := c.answer(ctx, f, again) // here, so that what a device reports keeps its order
+	if p.later == nil {
+		cancel()
+		c.finish(f, &p)
+		return
+	}
 	go func() {
-		defer c.s.leave()
-		defer func() { <-c.slots }()
-		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 		defer cancel()
-		p := c.answer(ctx, f, again)
-		c.reply(f, &p)
+		p := p.later()
+		c.finish(f, &p)
 	}()
+}
+
+// finish answers a request, and makes room for the next.
+func (c *conn) finish(f *frame, p *reply) {
+	defer c.s.requests.Done()
+	defer func() { <-c.slots }()
+	c.reply(f, p)
 }
 
 // reply sends an answer, and remembers it.

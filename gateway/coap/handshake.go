@@ -120,14 +120,14 @@ func (h *handshake) key(identity []byte) ([]byte, error) {
 	return key, nil
 }
 
-// plain serves an address without DTLS; false when there is no room.
-func (k *socket) plain(l *link) bool {
+// plain serves an address without DTLS.
+func (k *socket) plain(l *link) {
 	c := k.s.newConn(l, gateway.Device{}, l.address())
 	if !k.s.join(c) {
-		return false
+		c.close()
+		return
 	}
-	k.s.tasks.Go(c.run)
-	return true
+	c.run()
 }
 
 // guesses counts the handshakes under way by identity and address: one at a time is for devices, many are for guessing.

@@ -3,7 +3,6 @@ package coap
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +14,6 @@ type link struct {
 	socket *socket
 	remote netip.AddrPort
 	queue  *packetio.Buffer
-	once   sync.Once
 
 	random [randomBytes]byte // of the handshake that it began with
 	since  time.Time
@@ -40,17 +38,9 @@ func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) { return l.Write(p) }
 
 // Close ends the link; the socket stays.
 func (l *link) Close() error {
-	l.once.Do(func() {
-		l.socket.forget(l)
-		l.shut()
-	})
+	l.socket.forget(l)
+	l.shut()
 	return nil
-}
-
-// abandon ends a link that the socket forgets by itself.
-func (l *link) abandon() {
-	delete(l.socket.handshakes, l)
-	l.once.Do(l.shut)
 }
 
 func (l *link) shut() {

@@ -192,8 +192,12 @@ type reply struct {
 	block2  *block
 	tag     []byte // ETag
 	payload []byte
-	then    func() // once it is sent
+	then    func()       // once it is sent
+	later   func() reply // gives the reply, where it takes time
 }
+
+// later is a reply that takes time.
+func later(f func() reply) reply { return reply{later: f} }
 
 // answer is a reply with nothing in it.
 func answer(code codes.Code) reply {
@@ -203,7 +207,9 @@ func answer(code codes.Code) reply {
 // write makes a datagram.
 func (p *reply) write(kind message.Type, id uint16, token []byte) ([]byte, error) {
 	var options message.Options
-	add := func(id message.OptionID, value []byte) { options = append(options, message.Option{ID: id, Value: value}) }
+	add := func(id message.OptionID, value []byte) {
+		options = append(options, message.Option{ID: id, Value: value})
+	}
 	// In the order of their numbers.
 	if p.tag != nil {
 		add(message.ETag, p.tag)

@@ -63,15 +63,17 @@ func (c *conn) commands(ctx context.Context, r *request) reply {
 	case r.observe == 1:
 		c.unobserve()
 	}
-	waiting, err := c.poll(ctx, d)
-	if err != nil {
-		return c.refuse(err)
-	}
-	p := answer(codes.Content)
-	if waiting != nil {
-		c.fill(&p, waiting, preferred(r))
-	}
-	return p
+	return later(func() reply {
+		waiting, err := c.poll(ctx, d)
+		if err != nil {
+			return c.refuse(err)
+		}
+		p := answer(codes.Content)
+		if waiting != nil {
+			c.fill(&p, waiting, preferred(r))
+		}
+		return p
+	})
 }
 
 // poll waits a little for the oldest command; the others stay queued.
@@ -185,15 +187,14 @@ func (o *observer) start() {
 	c.mu.Lock()
 	current := c.observer == o
 	c.mu.Unlock()
-	if !current || !c.s.enter() {
+	if !current {
 		return
 	}
 	cancel := c.s.o.Gateway.Commands(o.device, tandem.ViaCoAP, o.take)
-	go func() {
-		defer c.s.leave()
+	c.s.tasks.Go(func() {
 		defer cancel()
 		o.run()
-	}()
+	})
 }
 
 // take queues a command.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 
 	"tandem"
@@ -46,13 +45,17 @@ func (c *conn) answer(ctx context.Context, f *frame, again bool) reply {
 	}
 	switch name := r.path[0]; {
 	case name == "telemetry":
-		return c.post(ctx, r, func(d gateway.Device, body []byte, format int) reply { return c.telemetry(ctx, r, d, body, format, again) })
+		return c.post(ctx, r, func(d gateway.Device, body []byte, format int) reply {
+			return c.telemetry(ctx, r, d, body, format, again)
+		})
 	case name == "status" && len(r.path) == 1:
 		return c.post(ctx, r, func(d gateway.Device, body []byte, format int) reply { return c.status(ctx, d, body, format) })
 	case name == "commands" && len(r.path) == 1:
 		return c.commands(ctx, r)
 	case name == "commands" && len(r.path) == 2:
-		return c.post(ctx, r, func(d gateway.Device, body []byte, format int) reply { return c.acknowledge(ctx, d, r.path[1], body, format) })
+		return c.post(ctx, r, func(d gateway.Device, body []byte, format int) reply {
+			return c.acknowledge(ctx, d, r.path[1], body, format)
+		})
 	case name == ".well-known" && len(r.path) == 2 && r.path[1] == "core" && r.code == codes.GET:
 		p := answer(codes.Content)
 		p.format, p.payload = formatLinks, []byte(links)
@@ -83,6 +86,13 @@ func (c *conn) post(ctx context.Context, r *request, then func(d gateway.Device,
 		return p
 	}
 	p = then(d, body, format)
+	if wait := p.later; wait != nil {
+		return later(func() reply {
+			p := wait()
+			p.block1 = r.block1
+			return p
+		})
+	}
 	p.block1 = r.block1
 	return p
 }
@@ -90,10 +100,21 @@ func (c *conn) post(ctx context.Context, r *request, then func(d gateway.Device,
 // telemetry stores a report, or several.
 func (c *conn) telemetry(ctx context.Context, r *request, d gateway.Device, body []byte, format int, again bool) reply {
 	m := gateway.Message{Via: tandem.ViaCoAP, ContentType: mediaTypes[format], Body: body, Path: strings.Trim(strings.Join(r.path[1:], "/"), "/"), Again: again}
-	if _, err := c.s.o.Gateway.Report(ctx, d, m); err != nil {
+	pending, err := c.s.o.Gateway.Begin(ctx, d, m)
+	return c.stored(ctx, pending, err)
+}
+
+// stored answers once something is durable.
+func (c *conn) stored(ctx context.Context, pending *gateway.Pending, err error) reply {
+	if err != nil {
 		return c.refuse(err)
 	}
-	return answer(codes.Changed)
+	return later(func() reply {
+		if _, err := pending.Wait(ctx); err != nil {
+			return c.refuse(err)
+		}
+		return answer(codes.Changed)
+	})
 }
 
 // status notes that the device comes or goes: "online" or "offline", by itself or as status or online of an object.
@@ -102,10 +123,8 @@ func (c *conn) status(ctx context.Context, d gateway.Device, body []byte, format
 	if err != nil {
 		return c.refuse(err)
 	}
-	if err := c.s.o.Gateway.Presence(ctx, d, tandem.ViaCoAP, online, nil); err != nil {
-		return c.refuse(err)
-	}
-	return answer(codes.Changed)
+	pending, err := c.s.o.Gateway.BeginPresence(ctx, d, tandem.ViaCoAP, online, nil)
+	return c.stored(ctx, pending, err)
 }
 
 // readStatus reads what is posted to the status.
@@ -154,16 +173,20 @@ func (c *conn) acknowledge(ctx context.Context, d gateway.Device, id string, bod
 		if err != nil {
 			return c.refuse(tandem.Errorf(tandem.Malformed, "gateway: answer a command", id, "%w", err))
 		}
-		body = report.Keep(value, nil)
+		if body = report.Keep(value, nil); body == nil {
+			return refusal(codes.RequestEntityTooLarge, "the answer is too large")
+		}
 	}
 	said, err := gateway.ReadAnswer(id, body)
-	if err == nil {
-		err = c.s.o.Gateway.Acknowledge(ctx, d, said)
-	}
 	if err != nil {
 		return c.refuse(err)
 	}
-	return answer(codes.Changed)
+	return later(func() reply {
+		if err := c.s.o.Gateway.Acknowledge(ctx, d, said); err != nil {
+			return c.refuse(err)
+		}
+		return answer(codes.Changed)
+	})
 }
 
 // refuse answers an error; what is wrong here is logged. Who is let in no more has its connection ended.
@@ -229,5 +252,3 @@ func preferred(r *request) block {
 
 // acceptable reports whether a request takes an answer in JSON.
 func acceptable(r *request) bool { return r.accept == -1 || r.accept == formatJSON }
-
-var _ = message.Confirmable

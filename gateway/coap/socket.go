@@ -13,11 +13,11 @@ import (
 
 // The bounds of a socket.
 const (
-	socketBuffer   = 4 << 20   // bytes that the system keeps for us, where it lets us
-	linkBuffer     = 64 << 10  // bytes of datagrams that wait for one address's connection
-	mostHandshakes = 2048      // at once; a new one takes the place of the oldest that showed nothing yet
-	handshakeRate  = 1000      // that begin in a second …
-	handshakeBurst = 2000      // … and at once: what comes beside them comes again
+	socketBuffer   = 4 << 20  // bytes that the system keeps for us, where it lets us
+	linkBuffer     = 64 << 10 // bytes of datagrams that wait for one address's connection
+	mostHandshakes = 2048     // at once; a new one takes the place of the oldest that showed nothing yet
+	handshakeRate  = 1000     // that begin in a second …
+	handshakeBurst = 2000     // … and at once: what comes beside them comes again
 	staleHandshake = 2 * time.Second
 )
 
@@ -78,39 +78,20 @@ func (k *socket) route(data []byte, from netip.AddrPort) []*link {
 	if !k.secure {
 		if p == nil {
 			p = &peer{current: k.newLink(from)}
-			if !k.plain(p.current) {
-				return nil
-			}
 			k.peers[from] = p
+			k.s.tasks.Go(func() { k.plain(p.current) })
 		}
 		return []*link{p.current}
 	}
 	if len(data) < recordHeader {
 		return nil
 	}
-	random, hello := firstHello(data)
-	now := k.s.o.Clock()
-	switch {
-	case p == nil && !hello:
+	if random, hello := firstHello(data); hello {
+		k.greet(from, random, k.s.o.Clock())
+		p = k.peers[from]
+	}
+	if p == nil {
 		return nil // of a connection that is not any more
-	case p == nil:
-		l := k.begin(from, random, now)
-		if l == nil {
-			return nil
-		}
-		p = &peer{current: l}
-		k.peers[from] = p
-	case hello && p.current.ready && p.next == nil:
-		p.next = k.begin(from, random, now)
-	case hello && p.next != nil && p.next.random != random && now.Sub(p.next.since) > staleHandshake:
-		p.next.abandon()
-		p.next = k.begin(from, random, now)
-	case hello && !p.current.ready && p.current.random != random && now.Sub(p.current.since) > staleHandshake:
-		p.current.abandon()
-		if p.current = k.begin(from, random, now); p.current == nil {
-			delete(k.peers, from)
-			return nil
-		}
 	}
 	switch epoch := binary.BigEndian.Uint16(data[3:]); {
 	case p.next == nil:
@@ -119,6 +100,31 @@ func (k *socket) route(data []byte, from netip.AddrPort) []*link {
 		return []*link{p.next}
 	}
 	return []*link{p.current, p.next} // each can read its own
+}
+
+// greet begins a handshake where a datagram asks for one that does not go on yet. The lock is held.
+func (k *socket) greet(from netip.AddrPort, random [randomBytes]byte, now time.Time) {
+	p := k.peers[from]
+	if p != nil {
+		going := p.next
+		if going == nil && !p.current.ready {
+			going = p.current
+		}
+		if going != nil && (going.random == random || now.Sub(going.since) < staleHandshake) {
+			return
+		}
+		if going != nil { // its device began anew
+			k.drop(going)
+		}
+	}
+	l := k.begin(from, random, now)
+	switch p = k.peers[from]; {
+	case l == nil:
+	case p == nil:
+		k.peers[from] = &peer{current: l}
+	default:
+		p.next = l
+	}
 }
 
 // begin starts a handshake; nil when too many are under way. The lock is held.
@@ -134,7 +140,7 @@ func (k *socket) begin(from netip.AddrPort, random [randomBytes]byte, now time.T
 		if oldest == nil {
 			return nil
 		}
-		oldest.abandon()
+		k.drop(oldest)
 	}
 	l := k.newLink(from)
 	l.random, l.since = random, now
@@ -170,10 +176,21 @@ func (k *socket) promote(l *link) (former *link, ok bool) {
 	return former, true
 }
 
+// drop ends a link. The lock is held.
+func (k *socket) drop(l *link) {
+	k.unlist(l)
+	l.shut()
+}
+
 // forget lets go of a link that ended.
 func (k *socket) forget(l *link) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.unlist(l)
+}
+
+// unlist lets go of a link. The lock is held.
+func (k *socket) unlist(l *link) {
 	delete(k.handshakes, l)
 	p := k.peers[l.remote]
 	if p == nil {
