@@ -65,6 +65,12 @@ var home = map[string]string{
 	"golang.org/x/oauth2":             "api",
 	"github.com/standard-webhooks":    "webhook alert",
 	"github.com/ugorji/go":            "report",
+	"github.com/mochi-mqtt/server":    "gateway/mqtt",
+	"github.com/gorilla/websocket":    "gateway/mqtt",
+	"github.com/eclipse/paho.golang":  "gateway/mqtt bench", // a client of brokers, and load
+	"github.com/eclipse/paho.mqtt":    "",                   // tests only
+	"github.com/plgd-dev/go-coap":     "gateway/coap",
+	"github.com/pion":                 "gateway/coap", // DTLS
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",

@@ -1,0 +1,200 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"tandem"
+	"tandem/gateway"
+)
+
+// DefaultClients is how many devices may be connected at once where Options say nothing.
+const DefaultClients = 20_000
+
+// The bounds of a client.
+const (
+	mostInflight   = 64           // messages under way from one device; further ones are not read meanwhile
+	mostAliases    = 16           // topics that it may give numbers to
+	bufferSize     = 1 << 10      // bytes, for reading and for writing
+	sessionSeconds = 24 * 60 * 60 // that a session is kept for a client that is away
+	headerMargin   = 4 << 10      // bytes of a packet beside its payload
+	sweepEvery     = time.Second
+	seenEvery      = 5 * time.Minute // for devices that say nothing but that they are there
+	drainTime      = 10 * time.Second
+)
+
+// BrokerOptions say how the broker in this program serves.
+type BrokerOptions struct {
+	Gateway   *gateway.Gateway
+	Clock     tandem.Clock
+	Log       *slog.Logger  // nil for none
+	Meter     gateway.Meter // of what never gets to the gateway; nil for none
+	Listen    string        // plain, HOST:PORT; "" for not
+	ListenTLS string        // with TLS
+	WebSocket string        // over WebSockets, with TLS where there is a certificate
+	TLS       *tls.Config   // nil where there is no certificate
+	Clients   int           // that may be connected at once; 0 for DefaultClients
+}
+
+// Broker is the MQTT broker for devices. It listens from Open on; Close ends it.
+type Broker struct {
+	o           BrokerOptions
+	server      *mochi.Server
+	listeners   []*listener
+	connections atomic.Int64 // open ones, whoever they are of
+	stopping    atomic.Bool
+	retained    retained
+	ctx         context.Context // ends with the broker
+	stop        context.CancelFunc
+	work        sync.WaitGroup
+
+	mu       sync.Mutex
+	clients  map[string]*session // by client id, from when they are let in until nothing of them is left
+	sessions map[*session]bool
+	devices  map[string]*peers // by tandem.Device.ID
+}
+
+// Open starts a broker.
+func Open(ctx context.Context, o BrokerOptions) (*Broker, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clients == 0 {
+		o.Clients = DefaultClients
+	}
+	if o.ListenTLS != "" && o.TLS == nil {
+		return nil, tandem.Errorf(tandem.Invalid, "mqtt: listen", o.ListenTLS, "there is no certificate to listen with TLS")
+	}
+	b := &Broker{o: o, clients: map[string]*session{}, sessions: map[*session]bool{}, devices: map[string]*peers{}}
+	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	b.server = mochi.New(&mochi.Options{Capabilities: b.capabilities(), ClientNetReadBufferSize: bufferSize, ClientNetWriteBufferSize: bufferSize,
+		Logger:                 slog.New(slog.DiscardHandler), // its lines hold whole packets
+		SysTopicResendInterval: 24 * 60 * 60})
+	err := b.server.AddHook(&hook{b: b}, nil)
+	web := "ws"
+	if o.TLS != nil {
+		web = "wss"
+	}
+	for _, l := range []struct {
+		address, kind string
+		config        *tls.Config
+	}{{o.Listen, "mqtt", nil}, {o.ListenTLS, "mqtts", o.TLS}, {o.WebSocket, web, o.TLS}} {
+		if err == nil {
+			err = b.open(ctx, l.address, l.kind, l.config)
+		}
+	}
+	if err == nil {
+		err = b.server.Serve()
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	b.work.Go(b.watch)
+	return b, nil
+}
+
+// capabilities are what the library is told to offer.
+func (b *Broker) capabilities() *mochi.Capabilities {
+	c := mochi.NewDefaultServerCapabilities()
+	c.MaximumClients = int64(b.o.Clients)
+	c.MaximumClientWritesPending = 1 // nothing is written through the library's queue
+	c.MaximumSessionExpiryInterval = sessionSeconds
+	c.MaximumPacketSize = uint32(b.mostPacket())
+	c.ReceiveMaximum = mostInflight
+	c.MaximumInflight = mostInflight
+	c.TopicAliasMaximum = mostAliases
+	c.SharedSubAvailable = 0
+	c.SubIDAvailable = 0
+	c.MinimumProtocolVersion = 4
+	c.MaximumQos = 1
+	return c
+}
+
+// mostPacket is how large a packet may be. A message that is larger than the gateway takes is read, up to twice as much,
+// so that a device with MQTT 3.1.1 can be told that it need not send it again.
+func (b *Broker) mostPacket() int { return 2*b.o.Gateway.MaxBody() + headerMargin }
+
+// Addresses gives where the broker listens, by mqtt, mqtts, ws or wss.
+func (b *Broker) Addresses() map[string]string {
+	at := map[string]string{}
+	for _, l := range b.listeners {
+		at[l.kind] = l.Address()
+	}
+	return at
+}
+
+// Clients is how many devices are connected.
+func (b *Broker) Clients() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.sessions)
+}
+
+// Close lets nobody in any more, takes no further message, answers those under way, and then parts from its clients. They
+// are not taken for offline: they will come again, or to another process.
+func (b *Broker) Close() {
+	if b.stopping.Swap(true) {
+		return
+	}
+	b.drain()
+	b.stop()
+	// What it could complain of is that something was closed already.
+	_ = b.server.Close()
+	b.work.Wait()
+}
+
+// drain waits until no message is under way.
+func (b *Broker) drain() {
+	var all sync.WaitGroup
+	for _, s := range b.all() {
+		all.Go(func() { s.quiet() })
+	}
+	all.Wait()
+}
+
+// all gives the sessions.
+func (b *Broker) all() []*session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]*session, 0, len(b.sessions))
+	for s := range b.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// watch parts from those that are let in no more, and notes of the others that they are still there.
+func (b *Broker) watch() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-tick.C:
+			b.sweep()
+		}
+	}
+}
+
+func (b *Broker) sweep() {
+	for _, s := range b.all() {
+		err := b.o.Gateway.Check(b.ctx, s.device)
+		switch {
+		case err == nil:
+			s.refresh()
+		case tandem.Is(err, tandem.Unauthorized):
+			go s.part(packets.ErrNotAuthorized)
+		default: // the database is away: it is asked again
+			return
+		}
+	}
+}

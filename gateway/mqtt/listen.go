@@ -1,0 +1,181 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/mochi-mqtt/server/v2/listeners"
+
+	"tandem"
+)
+
+// Where devices are listened for.
+const (
+	mostPending   = 1000             // connections beyond the clients that there may be: those that have not said who they are
+	greetTime     = 10 * time.Second // for a CONNECT, and the handshake before it
+	headerTime    = 10 * time.Second // for the request that opens a WebSocket
+	acceptPause   = 250 * time.Millisecond
+	subprotocol   = "mqtt"
+	websocketPath = "/mqtt"
+)
+
+// dead finds out about connections whose other side is gone without a word, in about a minute.
+var dead = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+
+// listener listens on one address. It is what the library calls a listener.
+type listener struct {
+	b    *Broker
+	net  net.Listener
+	kind string       // mqtt, mqtts, ws or wss
+	tls  *tls.Config  // nil for plain
+	http *http.Server // of WebSockets; nil otherwise
+	next listeners.EstablishFn
+}
+
+// open opens a listener.
+func (b *Broker) open(ctx context.Context, address, kind string, config *tls.Config) error {
+	if address == "" {
+		return nil
+	}
+	nl, err := (&net.ListenConfig{KeepAliveConfig: dead}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return tandem.Errorf(tandem.Unavailable, "mqtt: listen", address, "this address cannot be listened on: %w", err)
+	}
+	l := &listener{b: b, net: nl, kind: kind, tls: config}
+	if kind == "ws" || kind == "wss" {
+		l.http = l.webServer()
+	}
+	if err := b.server.AddListener(l); err != nil {
+		return errors.Join(err, nl.Close())
+	}
+	b.listeners = append(b.listeners, l)
+	return nil
+}
+
+// Init has nothing to do: it is open already.
+func (l *listener) Init(*slog.Logger) error { return nil }
+
+// ID tells listeners apart.
+func (l *listener) ID() string { return l.kind }
+
+// Protocol is how it is spoken to.
+func (l *listener) Protocol() string { return l.kind }
+
+// Address is where it listens.
+func (l *listener) Address() string { return l.net.Addr().String() }
+
+// Close stops listening, and closes what came by it.
+func (l *listener) Close(clients listeners.CloseFn) {
+	_ = l.net.Close() // nothing to lose
+	if l.http != nil {
+		_ = l.http.Close() // those that became WebSockets are not its any more
+	}
+	clients(l.ID())
+}
+
+// Serve serves until the listener is closed.
+func (l *listener) Serve(establish listeners.EstablishFn) {
+	l.next = establish
+	if l.http != nil {
+		l.serveWebSockets()
+		return
+	}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		c, err := l.net.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // too many open files, perhaps
+			l.b.o.Log.Warn("a connection cannot be accepted", "listener", l.kind, "error", err)
+			pause.Reset(acceptPause)
+			<-pause.C
+			continue
+		}
+		l.accept(c)
+	}
+}
+
+// accept serves a connection in a goroutine of its own, where there is room.
+func (l *listener) accept(nc net.Conn) {
+	c := &conn{Conn: nc}
+	if l.tls != nil {
+		secured := tls.Server(nc, l.tls) // the handshake comes with the first read, within the time for a CONNECT
+		c.Conn, c.tls = secured, func() *tls.ConnectionState { state := secured.ConnectionState(); return &state }
+	}
+	if !l.b.room(c) {
+		_ = nc.Close()
+		return
+	}
+	go l.establish(c)
+}
+
+// establish serves a connection until it ends.
+func (l *listener) establish(c *conn) {
+	if err := c.SetDeadline(time.Now().Add(greetTime)); err == nil {
+		// What was wrong with the connection was said to its other side.
+		_ = l.next(l.ID(), c)
+	}
+	_ = c.Close() // again, as a rule
+	if c.session != nil {
+		c.session.over()
+	}
+}
+
+// room counts a connection; false when there are too many.
+func (b *Broker) room(c *conn) bool {
+	if b.connections.Add(1) > int64(b.o.Clients+mostPending) || b.stopping.Load() {
+		b.connections.Add(-1)
+		return false
+	}
+	c.ended = sync.OnceFunc(func() { b.connections.Add(-1) })
+	return true
+}
+
+// webServer answers the requests that become WebSockets.
+func (l *listener) webServer() *http.Server {
+	upgrader := &websocket.Upgrader{Subprotocols: []string{subprotocol}, HandshakeTimeout: headerTime,
+		// A page of any site may try: it has no credential that a browser would add by itself.
+		CheckOrigin: func(*http.Request) bool { return true }}
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return // it was answered
+		}
+		ws.SetReadLimit(int64(l.b.mostPacket()) + mostConnect)
+		c := &conn{Conn: &socket{Conn: ws.NetConn(), ws: ws}, tls: func() *tls.ConnectionState { return r.TLS }}
+		if !l.b.room(c) {
+			_ = ws.Close()
+			return
+		}
+		l.establish(c)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc(websocketPath, serve)
+	mux.HandleFunc("/{$}", serve)
+	var old http.Protocols
+	old.SetHTTP1(true) // of newer ones no WebSocket is made here
+	return &http.Server{Handler: mux, TLSConfig: l.tls, Protocols: &old, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: headerTime,
+		MaxHeaderBytes: mostConnect, ErrorLog: slog.NewLogLogger(l.b.o.Log.Handler(), slog.LevelDebug)}
+}
+
+// serveWebSockets serves until the listener is closed.
+func (l *listener) serveWebSockets() {
+	var err error
+	if l.tls != nil {
+		err = l.http.ServeTLS(l.net, "", "")
+	} else {
+		err = l.http.Serve(l.net)
+	}
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		l.b.o.Log.Error("WebSockets are not served any more", "error", err)
+	}
+}
