@@ -44,6 +44,8 @@ type ServeCmd struct {
 	IngestRate  float64 `default:"20000" placeholder:"N" help:"Requests of devices a second from one address."`
 	DeviceRate  float64 `default:"50" placeholder:"N" help:"Reports a second of one device; less than 0 for any number."`
 
+	coapFlags
+
 	IngestClientCA string `name:"ingest-client-ca" placeholder:"FILE" help:"Let devices show client certificates that any of these (PEM) signed; with --tls-cert."`
 
 	Runs    int `default:"8" help:"How many runs this process does at once."`
@@ -64,6 +66,9 @@ func (c *ServeCmd) check() error {
 	}
 	if c.IngestClientCA != "" && c.TLSCert == "" {
 		return &usageError{"--ingest-client-ca needs --tls-cert", "clients show a certificate only to a server that has one"}
+	}
+	if err := c.coapFlags.check(); err != nil {
+		return err
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.HasSuffix(c.PublicURL, "/")) {
 		return &usageError{fmt.Sprintf("--public-url %q is not a URL of a server", c.PublicURL), "write it as https://tandem.example.com, without a final slash"}

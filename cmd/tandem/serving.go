@@ -97,6 +97,9 @@ func newServing(ctx context.Context, c *ServeCmd, s *session, demo ...server.Rou
 	}
 	v.receive()
 	v.letDevicesIn()
+	if err = v.serveCoAP(ctx); err != nil {
+		return v, err
+	}
 	if err = v.answer(); err != nil {
 		return v, err
 	}
@@ -252,6 +255,9 @@ func (v *serving) openJobs(ctx context.Context) (*jobs.Database, error) {
 func (v *serving) run(ctx context.Context) error {
 	if !v.tour {
 		v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
+		for _, place := range v.devices.places {
+			v.out.note("devices speak to %s\n", place)
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.server.Run(ctx) })

@@ -9,6 +9,7 @@ import (
 
 	"tandem"
 	"tandem/gateway"
+	"tandem/gateway/coap"
 	ingest "tandem/gateway/http"
 	"tandem/golioth"
 	"tandem/registry"
@@ -19,6 +20,8 @@ import (
 type deviceDoor struct {
 	gateway *gateway.Gateway
 	http    http.Handler
+	coap    *coap.Server  // nil where it is not served
+	places  []string      // where else than over HTTP, as URLs
 	stopped chan struct{} // closed when requests that wait for commands are to end
 	once    sync.Once
 }
@@ -52,6 +55,9 @@ func (v *serving) stopping() {
 
 // close waits until all that devices reported is stored.
 func (d *deviceDoor) close() {
+	if d.coap != nil {
+		d.coap.Close()
+	}
 	if d.gateway != nil {
 		d.gateway.Close()
 	}
