@@ -21,9 +21,7 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 		return a.run(ctx)
 	})
 	if err == nil {
-		if len(c.CreateDevices)+len(c.UpdateDevices)+len(c.CreateAssignments)+len(c.UpdateAssignments) > 0 {
-			s.listings.changed(org)
-		}
+		s.committed(org, c)
 		s.cameTo(org, c.Deliveries)
 		s.bell.ring(len(c.Jobs) > 0)
 	}

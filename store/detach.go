@@ -25,7 +25,10 @@ func (s *Store) DetachService(ctx context.Context, org string, fence tandem.Fenc
 				return err
 			}
 			if len(linked) == 0 {
-				return forgetProject(ctx, tx, org, fence.ServiceID, now)
+				if err := forgetProject(ctx, tx, org, fence.ServiceID, now); err != nil {
+					return err
+				}
+				return s.tellOfMany(ctx, tx, org, now)
 			}
 			a.Changes = &tandem.Changes{}
 			for _, l := range linked {
@@ -38,7 +41,7 @@ func (s *Store) DetachService(ctx context.Context, org string, fence tandem.Fenc
 			after = linked[len(linked)-1].Assignment.ID
 		}
 	})
-	s.listings.changed(org)
+	s.upset(org)
 	return detached, err
 }
 

@@ -52,8 +52,11 @@ func (a *apply) follow() (events []tandem.Event) {
 	edited := len(devices) > 0
 	devices = named(devices, a.Observe, func(o *tandem.Observation) string { return o.DeviceID })
 	add(devicesKind, devices)
-	if len(devices) > 0 && !edited {
-		events[len(events)-1].Data = observedOnly
+	if len(devices) > 0 {
+		a.fleets.wrote(a.org, events[0].ID)
+		if !edited {
+			events[0].Data = observedOnly
+		}
 	}
 	add(lettingInKind, named(nil, a.PutCredentials, func(c *tandem.Credential) string { return c.DeviceID }))
 	add(commandsKind, named(nil, a.PutCommands, func(c *tandem.Command) string { return c.DeviceID }))
@@ -105,6 +108,13 @@ func (s *Store) putEvents(ctx context.Context, tx bun.Conn, events []tandem.Even
 	return s.notify(ctx, tx, false)
 }
 
+// tellOfMany writes an event about more devices than anybody names.
+func (s *Store) tellOfMany(ctx context.Context, tx bun.Conn, org string, now time.Time) error {
+	e := tandem.Event{ID: newEventID(), OrganizationID: org, At: now, Kind: devicesKind, Many: true}
+	s.fleets.wrote(org, e.ID)
+	return s.putEvents(ctx, tx, []tandem.Event{e})
+}
+
 // notify wakes who waits for events, or for jobs too, in other processes, once the transaction is committed.
 func (s *Store) notify(ctx context.Context, tx bun.Conn, jobs bool) error {
 	statement := s.dialect.Notify(jobs)
@@ -120,28 +130,33 @@ func (s *Store) notify(ctx context.Context, tx bun.Conn, jobs bool) error {
 func (s *Store) EventsSince(ctx context.Context, cursor string, limit int) (events []tandem.Event, next string, err error) {
 	s.bell.looked(eventLooker)
 	err = s.read(ctx, "read events", everyOrganization, func(tx bun.Conn) error {
-		events = nil
-		condition, following, err := s.dialect.Since(ctx, tx.Conn, cursor)
-		if err != nil || condition == "" {
-			next = following("", true)
-			return err
-		}
-		last := ""
-		err = query(ctx, tx, func(rows *sql.Rows) error {
-			e := tandem.Event{}
-			var ids, data word
-			var at stamp
-			if err := rows.Scan(&last, &e.OrganizationID, &e.ID, &at, &e.Kind, &ids, &e.Many, &data); err != nil {
-				return err
-			}
-			e.At, e.Data = at.Time, data.raw()
-			events = append(events, e)
-			return ids.decode(&events[len(events)-1].IDs)
-		}, "SELECT e.seq, e.organization_id, e.id, e.at, e.kind, e.ids, e.many, e.data FROM events AS e WHERE "+condition+" ORDER BY e.seq LIMIT ?", limit)
-		next = following(last, len(events) < limit)
+		events, next, err = s.eventsAfter(ctx, tx, "", cursor, limit)
 		return err
 	})
 	return events, next, err
+}
+
+// eventsAfter does so within a transaction; of one organization, unless org is "".
+func (s *Store) eventsAfter(ctx context.Context, tx bun.Conn, org, cursor string, limit int) (events []tandem.Event, next string, err error) {
+	condition, following, err := s.dialect.Since(ctx, tx.Conn, cursor)
+	if err != nil || condition == "" {
+		return nil, following("", true), err
+	}
+	f := filter{conditions: []string{condition}}
+	f.equal("e.organization_id", org)
+	last := ""
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		e := tandem.Event{}
+		var ids, data word
+		var at stamp
+		if err := rows.Scan(&last, &e.OrganizationID, &e.ID, &at, &e.Kind, &ids, &e.Many, &data); err != nil {
+			return err
+		}
+		e.At, e.Data = at.Time, data.raw()
+		events = append(events, e)
+		return ids.decode(&events[len(events)-1].IDs)
+	}, "SELECT e.seq, e.organization_id, e.id, e.at, e.kind, e.ids, e.many, e.data FROM events AS e"+f.where()+" ORDER BY e.seq LIMIT ?", append(f.args, limit)...)
+	return events, following(last, len(events) < limit), err
 }
 
 // WaitForEvents returns when there may be new ones, or with ctx.

@@ -18,7 +18,6 @@ import (
 // What this process changes of devices and links ends the listings of its organization at once; what a report changes, and
 // another process, shows in the order and the number of matches after listingKept.
 const (
-	largeFleet    = 2_000 // devices; listings of smaller organizations are never kept
 	listingKept   = 15 * time.Second
 	listedFirst   = 10_000  // ids kept of each listing
 	listedDeep    = 200_000 // ids kept once somebody turns to a page beyond those; still further ones are looked for anew
@@ -138,17 +137,14 @@ func (l *listings) drop(key listingKey, one *listing) {
 // large reports whether an organization's listings are kept.
 func (s *Store) large(ctx context.Context, tx bun.Conn, org string) (bool, error) {
 	one, err := s.listings.get(ctx, listingKey{org: org, fleet: true}, func() (n int, _ []string, err error) {
-		err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM devices WHERE organization_id = ? AND deleted_at IS NULL LIMIT ?) AS counted", org, largeFleet+1).Scan(&n)
+		err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM devices WHERE organization_id = ? AND deleted_at IS NULL LIMIT ?) AS counted", org, LargeFleet+1).Scan(&n)
 		return n, nil, err
 	})
-	return one != nil && one.total > largeFleet, err
+	return one != nil && one.total > LargeFleet, err
 }
 
 // listDevices gives the devices of a page and the number of all matches.
 func (s *Store) listDevices(ctx context.Context, tx bun.Conn, org string, q tandem.DeviceFilter, f *filter, order string, now time.Time) (devices []tandem.Device, total int, err error) {
-	if f.err != nil {
-		return nil, 0, f.err
-	}
 	if large, err := s.large(ctx, tx, org); err != nil {
 		return nil, 0, err
 	} else if large && len(q.IDs) == 0 {

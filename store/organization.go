@@ -90,6 +90,7 @@ var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "delive
 // DeleteOrganization removes an organization at a version, 0 for any, and everything in it. Its audit too: the triggers that keep it let it go
 // while the organization stands in emptied_organizations, which no other transaction ever sees.
 func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64, now time.Time, audit ...tandem.AuditEntry) error {
+	defer s.fleets.drop(id)
 	return s.write(ctx, "delete an organization", id, func(tx bun.Conn) error {
 		if err := s.lockOrganization(ctx, tx, id, version); err != nil {
 			return err

@@ -25,11 +25,15 @@ const (
 // Overview counts an organization's fleet and what is wrong with it; of a large fleet it gives what was counted some seconds ago.
 func (s *Store) Overview(ctx context.Context, org string, now time.Time) (tandem.Overview, error) {
 	o, err := s.overviews.get(ctx, org, func(ctx context.Context) (o tandem.Overview, keep bool, err error) {
+		known, err := s.fleetOf(ctx, org)
+		if err != nil {
+			return o, false, s.fail("count the fleet", err)
+		}
 		err = s.read(ctx, "count the fleet", org, func(tx bun.Conn) error {
 			if keep, err = s.dear(ctx, tx, org); err != nil {
 				return err
 			}
-			o, err = s.countFleet(ctx, tx, org, now)
+			o, err = s.countFleet(ctx, tx, org, now, known)
 			return err
 		})
 		return o, keep, err
@@ -49,16 +53,16 @@ func (s *Store) dear(ctx context.Context, tx bun.Conn, org string) (bool, error)
 	for _, from := range []string{"devices WHERE organization_id = ? AND deleted_at IS NULL", "remote_devices WHERE organization_id = ?",
 		"device_conflicts WHERE organization_id = ? AND resolution_status IN ('pending', 'resolving')"} {
 		n := 0
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" LIMIT ?) AS counted", org, largeFleet+1).Scan(&n); err != nil || n > largeFleet {
-			return n > largeFleet, err
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" LIMIT ?) AS counted", org, LargeFleet+1).Scan(&n); err != nil || n > LargeFleet {
+			return n > LargeFleet, err
 		}
 	}
 	return false, nil
 }
 
-func (s *Store) countFleet(ctx context.Context, tx bun.Conn, org string, now time.Time) (tandem.Overview, error) {
+func (s *Store) countFleet(ctx context.Context, tx bun.Conn, org string, now time.Time, known *fleet) (tandem.Overview, error) {
 	o := tandem.Overview{ByStatus: map[tandem.Status]int{}, BySync: map[tandem.SyncStatus]int{}, Services: []tandem.ServiceOverview{}, At: now.UTC()}
-	if err := s.countStatuses(ctx, tx, org, now, &o); err != nil {
+	if err := s.countStatuses(ctx, tx, org, now, known, &o); err != nil {
 		return o, err
 	}
 	if err := s.countServices(ctx, tx, org, &o); err != nil {
@@ -75,10 +79,14 @@ func (s *Store) countFleet(ctx context.Context, tx bun.Conn, org string, now tim
 	return o, err
 }
 
-func (s *Store) countStatuses(ctx context.Context, tx bun.Conn, org string, now time.Time, o *tandem.Overview) error {
+func (s *Store) countStatuses(ctx context.Context, tx bun.Conn, org string, now time.Time, known *fleet, o *tandem.Overview) error {
 	windows, err := s.onlineWindows(ctx, tx, org)
 	if err != nil {
 		return err
+	}
+	if known != nil {
+		o.Devices, o.ByStatus = known.statuses(newOnlineSince(now, windows))
+		return nil
 	}
 	seen, online := 0, 0
 	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COUNT(d.last_seen), COUNT(CASE WHEN d.last_seen >= ? AND `+notGone+` THEN 1 END) FROM devices AS d
@@ -168,6 +176,13 @@ func (s *Store) countOpen(ctx context.Context, tx bun.Conn, org string) (open ta
 // DeviceFacets gives the most used types, tags, blueprints and cohorts; of a large fleet as they were up to a minute ago.
 func (s *Store) DeviceFacets(ctx context.Context, org string) (tandem.DeviceFacets, error) {
 	return s.facets.get(ctx, org, func(ctx context.Context) (found tandem.DeviceFacets, keep bool, err error) {
+		known, err := s.fleetOf(ctx, org)
+		if err != nil {
+			return found, false, s.fail("look which values devices have", err)
+		}
+		if known != nil {
+			return known.facets(), known.size() > LargeFleet, nil
+		}
 		err = s.read(ctx, "look which values devices have", org, func(tx bun.Conn) error {
 			if keep, err = s.dear(ctx, tx, org); err != nil {
 				return err

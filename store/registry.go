@@ -78,7 +78,7 @@ func deviceOrder(sort string) (string, error) {
 	return "d." + by[0] + " DESC, d." + by[1] + " DESC", nil
 }
 
-// Devices lists live devices with where they are linked, and counts all matches; of a large fleet as they were some seconds ago (listings).
+// Devices lists live devices with where they are linked, and counts all matches; of a large fleet from memory where it is kept (fleet), else as they were some seconds ago (listings).
 func (s *Store) Devices(ctx context.Context, org string, q tandem.DeviceFilter) (listed []tandem.DeviceRow, total int, err error) {
 	const op = "list devices"
 	order, err := deviceOrder(q.Sort)
@@ -91,6 +91,12 @@ func (s *Store) Devices(ctx context.Context, org string, q tandem.DeviceFilter) 
 			return nil, 0, err
 		}
 	}
+	var known *fleet
+	if len(q.IDs) == 0 {
+		if known, err = s.fleetOf(ctx, org); err != nil {
+			return nil, 0, s.fail(op, err)
+		}
+	}
 	err = s.read(ctx, op, org, func(tx bun.Conn) error {
 		windows, err := s.onlineWindows(ctx, tx, org)
 		if err != nil {
@@ -99,7 +105,18 @@ func (s *Store) Devices(ctx context.Context, org string, q tandem.DeviceFilter) 
 		f := deviceConditions(org, q)
 		s.statusCondition(f, q.Status, now, windows)
 		var devices []tandem.Device
-		if devices, total, err = s.listDevices(ctx, tx, org, q, f, order, now); err != nil {
+		switch {
+		case f.err != nil:
+			return f.err
+		case known != nil:
+			offset, limit := window(q.Page)
+			var ids []string
+			ids, total = known.list(newFleetFilter(q, now, windows), q.Sort, offset, limit)
+			devices, err = s.devicesByID(ctx, tx, org, ids)
+		default:
+			devices, total, err = s.listDevices(ctx, tx, org, q, f, order, now)
+		}
+		if err != nil {
 			return err
 		}
 		listed, err = s.deviceRows(ctx, tx, org, devices, now, windows)

@@ -127,11 +127,13 @@ func (s *Store) DeleteService(ctx context.Context, org, id string, version int64
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE device_conflicts SET resolution_status = 'superseded', resolved_at = ?, updated_at = ?, version = version + 1
-			WHERE organization_id = ? AND service_id = ? AND resolution_status IN ('pending', 'resolving')`, at(now), at(now), org, id)
-		return err
+		if _, err := tx.ExecContext(ctx, `UPDATE device_conflicts SET resolution_status = 'superseded', resolved_at = ?, updated_at = ?, version = version + 1
+			WHERE organization_id = ? AND service_id = ? AND resolution_status IN ('pending', 'resolving')`, at(now), at(now), org, id); err != nil || unlinked == 0 {
+			return err
+		}
+		return s.tellOfMany(ctx, tx, org, now)
 	})
-	s.listings.changed(org)
+	s.upset(org)
 	return unlinked, err
 }
 

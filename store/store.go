@@ -18,6 +18,9 @@ import (
 type Options struct {
 	AutoMigrate bool // give an empty database its tables; an older one is still refused, since a person should back it up first
 	AnySchema   bool // open whatever the schema's version is, to migrate it or to look at it
+	// FleetsFrom has the process keep in memory what listings of devices filter and sort by, of organizations with at least so
+	// many devices: LargeFleet for a server. 1 for all; 0 for none, as for a process that lists once.
+	FleetsFrom int
 }
 
 // Store is a tandem.Store over SQL.
@@ -30,6 +33,7 @@ type Store struct {
 	recent  recent
 	// listings are kept of large fleets.
 	listings  listings
+	fleets    fleets
 	overviews kept[tandem.Overview]
 	facets    kept[tandem.DeviceFacets]
 	rates     rates
@@ -133,6 +137,7 @@ func Open(ctx context.Context, writer, reader *bun.DB, dialect Dialect, options 
 func (s *Store) open(ctx context.Context, options Options) error {
 	if options.AutoMigrate {
 		at, err := s.schemaVersion(ctx)
+	s.startFleets(options.FleetsFrom)
 		if err != nil {
 			return s.fail("open the database", err)
 		}
@@ -161,6 +166,7 @@ func (s *Store) Close() error {
 	err := s.writer.Close()
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())
+	s.fleets.close()
 	}
 	return errors.Join(err, s.dialect.Release())
 }

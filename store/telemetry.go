@@ -46,9 +46,7 @@ func (s *Store) ApplyAll(ctx context.Context, all []tandem.OrganizationChanges) 
 		return last.explain(ctx, err)
 	}
 	for _, one := range all {
-		if len(one.CreateDevices)+len(one.UpdateDevices)+len(one.CreateAssignments)+len(one.UpdateAssignments) > 0 {
-			s.listings.changed(one.OrganizationID)
-		}
+		s.committed(one.OrganizationID, one.Changes)
 		s.cameTo(one.OrganizationID, one.Changes.Deliveries)
 	}
 	s.bell.ring(jobs)

@@ -131,7 +131,8 @@ func (a *app) openStore(ctx context.Context, options store.Options) (*store.Stor
 		}
 		stat, err := os.Stat(path)
 		fresh := errors.Is(err, os.ErrNotExist) || err == nil && stat.Size() == 0
-		return sqlite.Open(ctx, path, store.Options{AutoMigrate: fresh && !options.AnySchema, AnySchema: options.AnySchema})
+		options.AutoMigrate = fresh && !options.AnySchema
+		return sqlite.Open(ctx, path, options)
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		return postgres.Open(ctx, url, options)
 	}

@@ -61,7 +61,7 @@ func (a *app) openServing(ctx context.Context) (*session, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); ; {
-		st, err := a.openStore(ctx, store.Options{AutoMigrate: true})
+		st, err := a.openStore(ctx, store.Options{AutoMigrate: true, FleetsFrom: store.LargeFleet})
 		if err == nil {
 			return a.withKeys(st)
 		}
