@@ -235,6 +235,10 @@ func DefaultRetention() Retention {
 // RetentionStore removes what is older than it is kept, in bounded steps.
 type RetentionStore interface {
 	// Prune removes up to about limit rows of each kind and says how many; called again until it gives 0.
-	// Expired sessions, links, answers and claims go too. The audit goes with PruneAudit.
+	// Expired sessions, links, answers and claims go too. The audit goes with PruneAudit. Where observations lie in partitions
+	// it also makes those that come, and drops one that is over: a partition counts as one row.
 	Prune(ctx context.Context, keep Retention, now time.Time, limit int) (removed map[string]int, err error)
+	// RollUp sums up the hours in which devices reported often, so that long series read few rows: those of what was written in one
+	// more hour that is over, and says how many they were. More says that there is more to do.
+	RollUp(ctx context.Context, now time.Time) (hours int, more bool, err error)
 }

@@ -77,6 +77,9 @@ const pruneAtOnce = 2000
 
 // retention removes what is older than it is kept, step by step, so that nothing waits for long.
 func (j *Jobs) retention(ctx context.Context, _ *job) error {
+	if err := j.rollUp(ctx); err != nil { // before anything goes
+		return err
+	}
 	removed := map[string]int{}
 	for {
 		some, err := j.Store.Prune(ctx, j.Retention, j.now(), pruneAtOnce)
@@ -99,6 +102,23 @@ func (j *Jobs) retention(ctx context.Context, _ *job) error {
 		if n > 0 {
 			j.Log.Info("retention removed rows", "kind", kind, "rows", n)
 		}
+	}
+	return nil
+}
+
+// rollUp sums up hours, until all that was written is looked at.
+func (j *Jobs) rollUp(ctx context.Context) error {
+	hours := 0
+	for more := true; more && !j.stopping.Load(); {
+		var some int
+		var err error
+		if some, more, err = j.Store.RollUp(ctx, j.now()); err != nil {
+			return err
+		}
+		hours += some
+	}
+	if hours > 0 {
+		j.Log.Info("hours of devices that report often were summed up", "hours", hours)
 	}
 	return nil
 }

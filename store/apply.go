@@ -16,6 +16,7 @@ import (
 func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error {
 	const op = "apply changes"
 	a := apply{Store: s, org: org, Changes: c}
+	s.room(ctx, c.Observations)
 	err := s.write(ctx, op, org, func(tx bun.Conn) error {
 		a.tx = tx
 		return a.run(ctx)

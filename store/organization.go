@@ -81,7 +81,7 @@ func affected(result sql.Result, instead error) error {
 }
 
 // emptied lists the tables in an order in which their rows can go: what refers to a table before it.
-var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "delivery_counts", "device_observations", "notifications", "notification_channels", "alerts",
+var emptied = []string{"deliveries", "delivery_states", "delivery_keys", "delivery_counts", "device_observations", "observation_hours", "notifications", "notification_channels", "alerts",
 	"device_pushes", "device_commands", "device_credentials", "pending_jobs", "events", "service_slots", "service_budgets", "service_leases", "device_conflicts", "golioth_sync_log_entries", "golioth_sync_log",
 	"sync_plan_changes", "sync_plans", "remote_entities", "remote_intents", "remote_devices", "device_service_assignments",
 	"device_tags", "device_hardware_ids", "devices", "device_services",

@@ -25,7 +25,10 @@ type prune struct {
 func (s *Store) Prune(ctx context.Context, keep tandem.Retention, now time.Time, limit int) (removed map[string]int, err error) {
 	const op = "remove what is old"
 	p := prune{Store: s, keep: keep, now: now, limit: limit, removed: map[string]int{}}
-	for _, step := range []func(context.Context, bun.Conn) error{p.counts, p.observations, p.events, p.expired} {
+	if err := s.ahead(ctx, now); err != nil {
+		return p.removed, err
+	}
+	for _, step := range []func(context.Context, bun.Conn) error{p.counts, p.partitions, p.observations, p.hours, p.events, p.expired} {
 		if err := s.write(ctx, op, everyOrganization, func(tx bun.Conn) error { return step(ctx, tx) }); err != nil {
 			return p.removed, err
 		}
@@ -104,16 +107,6 @@ func (p *prune) counts(ctx context.Context, tx bun.Conn) error {
 	_, err := p.delete(ctx, tx, "delivery counts", `DELETE FROM delivery_counts WHERE (organization_id, minute, service_id, status) IN
 		(SELECT organization_id, minute, service_id, status FROM delivery_counts WHERE minute < ? ORDER BY minute LIMIT ?)`,
 		minuteOf(p.now.Add(-p.keep.Deliveries)), p.limit)
-	return err
-}
-
-func (p *prune) observations(ctx context.Context, tx bun.Conn) error {
-	before, ok := p.before(p.keep.Observations)
-	if !ok {
-		return nil
-	}
-	_, err := p.delete(ctx, tx, "observations", `DELETE FROM device_observations WHERE (organization_id, device_id, observed_at, path) IN
-		(SELECT organization_id, device_id, observed_at, path FROM device_observations WHERE created_at < ? LIMIT ?)`, before, p.limit)
 	return err
 }
 

@@ -37,6 +37,7 @@ type Store struct {
 	overviews kept[tandem.Overview]
 	facets    kept[tandem.DeviceFacets]
 	rates     rates
+	weeks     weeks
 }
 
 var _ tandem.ServerStore = (*Store)(nil)
@@ -65,6 +66,11 @@ type Dialect interface {
 	// root, no step of which holds a NUL. Stretch is one for the number of whole strides from an instant to a time.
 	Number(column string, within []string) string
 	Stretch(column string, since time.Time, stride time.Duration) string
+	// Partition is a query that makes the partition of observations which an instant lies in, and says whether there is one.
+	// DropPartition is one that drops a partition that is over, of which nothing was written since an instant, and says how many it
+	// dropped. Both are "" where observations are in one piece.
+	Partition(at time.Time) string
+	DropPartition(before time.Time) string
 	// Greatest and Least name the functions that compare their arguments.
 	Greatest() string
 	Least() string

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -25,6 +24,9 @@ func (s *Store) ApplyAll(ctx context.Context, all []tandem.OrganizationChanges) 
 	slices.SortFunc(all, func(a, b tandem.OrganizationChanges) int { // all writers lock in this order
 		return strings.Compare(a.OrganizationID, b.OrganizationID)
 	})
+	for _, one := range all {
+		s.room(ctx, one.Changes.Observations)
+	}
 	var last apply
 	jobs := false
 	err := s.write(ctx, op, all[0].OrganizationID, func(tx bun.Conn) error {
@@ -78,41 +80,5 @@ func (s *Store) reporters(ctx context.Context, tx bun.Conn, org string, ids []st
 			found = append(found, d)
 			return err
 		})
-	return found, err
-}
-
-// The bounds of a series.
-const (
-	mostPoints  = 2000
-	leastStride = time.Millisecond
-)
-
-// Series gives a device's numbers in stretches of equal length.
-func (s *Store) Series(ctx context.Context, org string, q tandem.SeriesFilter) (found []tandem.SeriesPoint, err error) {
-	const op = "read a device's numbers"
-	if _, err := checked(append([]string{org, q.DeviceID, q.Path}, q.Within...)); err != nil {
-		return nil, s.fail(op, err)
-	}
-	if !q.Since.Before(q.Until) {
-		return nil, s.fail(op, tandem.Errorf(tandem.Invalid, "", "", "the time ends before it begins"))
-	}
-	stride := q.Until.Sub(q.Since) / time.Duration(min(max(q.Points, 1), mostPoints))
-	stride = (stride + leastStride - 1).Truncate(leastStride) // up, in what both databases can count
-	value := s.dialect.Number("o.value", q.Within)
-	err = s.read(ctx, op, org, func(tx bun.Conn) error {
-		found = nil
-		return query(ctx, tx, func(rows *sql.Rows) error {
-			p := tandem.SeriesPoint{}
-			var stretch int64
-			if err := rows.Scan(&stretch, &p.Min, &p.Max, &p.Mean, &p.Count); err != nil {
-				return err
-			}
-			p.At = q.Since.Add(time.Duration(stretch) * stride).UTC()
-			found = append(found, p)
-			return nil
-		}, "SELECT v.stretch, MIN(v.number), MAX(v.number), AVG(v.number), COUNT(*) FROM (SELECT "+s.dialect.Stretch("o.observed_at", q.Since, stride)+" AS stretch, "+value+
-			` AS number FROM device_observations AS o WHERE o.organization_id = ? AND o.device_id = ? AND o.observed_at >= ? AND o.observed_at < ? AND o.path = ?) AS v
-			WHERE v.number IS NOT NULL GROUP BY v.stretch ORDER BY v.stretch`, org, q.DeviceID, at(q.Since), at(q.Until), q.Path)
-	})
 	return found, err
 }

@@ -27,7 +27,7 @@ var ours = []string{"organizations", "devices", "device_hardware_ids", "device_t
 	"device_conflicts", "service_leases", "service_budgets", "service_slots",
 	"users", "memberships", "sessions", "one_time_links", "invitations", "api_tokens", "idempotency_keys",
 	"audit_log", "audit_seals", "audit_checkpoints", "audit_unsealed", "deleted_organizations",
-	"deliveries", "delivery_keys", "delivery_states", "device_observations", "device_pushes", "alerts", "notification_channels", "notifications",
+	"deliveries", "delivery_keys", "delivery_states", "device_observations", "observation_hours", "device_pushes", "alerts", "notification_channels", "notifications",
 	"events", "pending_jobs"}
 
 // database is the old schema, as its owner reads and changes it.

@@ -156,6 +156,20 @@ func (*dialect) Stretch(column string, since time.Time, stride time.Duration) st
 	return fmt.Sprintf("((EXTRACT(EPOCH FROM %s) * 1000000)::bigint - %d) / %d", column, since.UnixMicro(), stride.Microseconds())
 }
 
+// Partition is a function of the tables' owner.
+func (*dialect) Partition(at time.Time) string {
+	return "SELECT make_observation_partition(" + instant(at) + ")"
+}
+
+// DropPartition is another.
+func (*dialect) DropPartition(before time.Time) string {
+	return "SELECT drop_observation_partition(" + instant(before) + ")"
+}
+
+func instant(t time.Time) string {
+	return store.Quoted(t.UTC().Format("2006-01-02 15:04:05.000000+00:00")) + "::timestamptz"
+}
+
 // Greatest is the function's name.
 func (*dialect) Greatest() string { return "GREATEST" }
 

@@ -138,6 +138,12 @@ func (*dialect) Stretch(column string, since time.Time, stride time.Duration) st
 	return fmt.Sprintf("(CAST(ROUND(unixepoch(%s, 'subsec') * 1000) AS INTEGER) - %d) / %d", column, since.UnixMilli(), stride.Milliseconds())
 }
 
+// Partition is not needed: there is one table.
+func (*dialect) Partition(time.Time) string { return "" }
+
+// DropPartition neither.
+func (*dialect) DropPartition(time.Time) string { return "" }
+
 // Greatest is MAX of several arguments.
 func (*dialect) Greatest() string { return "MAX" }
 

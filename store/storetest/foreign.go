@@ -117,7 +117,7 @@ var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrg
 	// the background work's, which looks after all organizations
 	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true, "KeepNotifications": true,
 	"DueServices": true, "ActiveServices": true, "ServicesToPush": true, "UnendedRuns": true, "ClaimJobs": true, "DropJobs": true,
-	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "OrganizationsToSeal": true,
+	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "RollUp": true, "OrganizationsToSeal": true,
 	// about people, who belong to none, and what they hold
 	"CreateUser": true, "Admit": true, "InvitationTo": true, "DeletedOrganizations": true, "UpdateUser": true, "NoteLogin": true, "User": true, "UserBySubject": true, "CountUsers": true, "Belongings": true,
 	"CreateLink": true, "Link": true, "UseLink": true, "Session": true, "PutSession": true, "DeleteSession": true, "DeleteSessions": true, "TokenByHash": true,

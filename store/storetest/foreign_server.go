@@ -32,6 +32,8 @@ func fillServer(w *world, f filled) (s serverFilled) {
 	w.apply(tandem.Changes{PutCredentials: []tandem.Credential{s.credential}, PutCommands: []tandem.Command{s.command}, PutAlerts: []tandem.Alert{s.alert}, PutChannels: []tandem.Channel{s.channel}, PutNotifications: []tandem.Notification{s.notification},
 		Observations: []tandem.DeviceObservation{{DeviceID: f.device.ID, ServiceID: f.service.ID, Path: "battery_level", Value: raw(`50`), ObservedAt: w.now}},
 		Along:        tandem.Along{Pushes: []tandem.Push{s.push}, Jobs: []tandem.Job{{Kind: tandem.JobPush, Args: map[string]string{"service_id": f.service.ID}}}}})
+	w.observeEach(f.device, "hourly", w.now, 40, time.Second)
+	w.rollUp()
 	s.alert, err = w.st.Alert(w.ctx, w.org, s.alert.ID)
 	w.must(err)
 	s.channel, err = w.st.Channel(w.ctx, w.org, s.channel.ID)
@@ -66,6 +68,8 @@ func snapshotServer(w *world, put func(name string, v any, err error)) {
 	for _, d := range devices {
 		history, _, err := w.st.Observations(w.ctx, w.org, tandem.ObservationFilter{DeviceID: d.ID, Page: page})
 		put("history "+d.ID, history, err)
+		hourly, err := w.st.Series(w.ctx, w.org, tandem.SeriesFilter{DeviceID: d.ID, Path: "hourly", Since: w.now.Add(-100 * time.Hour), Until: w.now.Add(100 * time.Hour), Points: 10})
+		put("series "+d.ID, hourly, err)
 		credentials, err := w.st.Credentials(w.ctx, w.org, d.ID)
 		put("credentials "+d.ID, credentials, err)
 	}

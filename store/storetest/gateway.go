@@ -66,7 +66,10 @@ var gatewayForeign = cases{
 	},
 	"Reporters": func(b *world, a filled) []outcome { return one(b.st.Reporters(b.ctx, b.org, []string{a.device.ID})) },
 	"Series": func(b *world, a filled) []outcome {
-		return one(b.st.Series(b.ctx, b.org, tandem.SeriesFilter{DeviceID: a.device.ID, Path: "battery_level", Since: b.now.Add(-time.Hour), Until: b.now.Add(time.Hour), Points: 10}))
+		series := func(path string, around time.Duration) []outcome {
+			return one(b.st.Series(b.ctx, b.org, tandem.SeriesFilter{DeviceID: a.device.ID, Path: path, Since: b.now.Add(-around), Until: b.now.Add(around), Points: 10}))
+		}
+		return append(series("battery_level", time.Hour), series("hourly", 100*time.Hour)...)
 	},
 }
 

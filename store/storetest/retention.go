@@ -68,7 +68,7 @@ var retentionTests = map[string]func(*world){
 		if removed, _ = w.prune(tandem.Retention{Observations: time.Hour}, now.Add(-time.Hour), 10); removed["observations"] != 0 {
 			w.Errorf("a value that was just written went because of what it is about: %v", removed)
 		}
-		if removed, _ = w.prune(tandem.Retention{Observations: time.Hour}, now.Add(2*time.Hour), 1000); removed["observations"] == 0 {
+		if removed, _ = w.prune(tandem.Retention{Observations: time.Hour}, now.Add(2*time.Hour), 1000); removed["observations"]+removed["weeks of observations"] == 0 {
 			w.Error("an old value stayed")
 		}
 	},

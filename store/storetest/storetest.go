@@ -59,7 +59,7 @@ func Run(t *testing.T, db Database) {
 		{"Sync", syncTests}, {"Runs", runTests}, {"Conflicts", conflictTests}, {"Plans", planTests},
 		{"Leases", leaseTests}, {"Budgets", budgetTests}, {"Values", valueTests}, {"Concurrent", concurrentTests}, {"Foreign", foreignTests},
 		{"People", peopleTests}, {"Sessions", sessionTests}, {"Admission", admissionTests}, {"Tokens", tokenTests}, {"Answers", answerTests}, {"Audit", auditTests},
-		{"Deliveries", deliveryTests}, {"Alerts", alertTests}, {"Schedule", scheduleTests}, {"Jobs", jobTests}, {"Events", eventTests}, {"Retention", retentionTests}, {"Gateway", gatewayTests}, {"Overview", overviewTests}, {"Sorting", sortingTests},
+		{"Deliveries", deliveryTests}, {"Alerts", alertTests}, {"Schedule", scheduleTests}, {"Jobs", jobTests}, {"Events", eventTests}, {"Retention", retentionTests}, {"Gateway", gatewayTests}, {"Observations", observationTests}, {"Overview", overviewTests}, {"Sorting", sortingTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, name := range sorted(group.tests) {
