@@ -20,6 +20,9 @@ type page struct {
 	troubles troubles
 	history  history
 	plots    plots
+	values   []value // the last of all that it reported
+
+	olderReports bool // there are more than values were looked for in
 }
 
 // troubles are what is not well with a device, and the syncs of it alone.
@@ -61,19 +64,22 @@ func show(c *shell.Call) error {
 		}
 		return c.Part(historyCard(p))
 	case "plots":
-		if err := p.readPlots(); err != nil {
+		if err := do(p.readValues, p.readPlots); err != nil {
 			return err
 		}
 		return c.Part(plotsCard(p))
+	case "values":
+		if err := p.readValues(); err != nil {
+			return err
+		}
+		return c.Part(valuesCard(p))
 	}
-	reads := []func() error{p.compareStored, p.readTroubles, p.readHistory}
+	reads := []func() error{p.compareStored, p.readTroubles, p.readHistory, p.readValues}
 	if p.plots.pending = c.Query("span") == ""; !p.plots.pending { // else the page asks for them once it is there
 		reads = append(reads, p.readPlots)
 	}
-	for _, read := range reads {
-		if err := read(); err != nil {
-			return err
-		}
+	if err := do(reads...); err != nil {
+		return err
 	}
 	if c.Query("compare") != "" { // asked for where no script does
 		if err := p.compare(); err != nil {
@@ -104,7 +110,18 @@ func pageOf(c *shell.Call) (*page, error) {
 	p.d = found[0]
 	all, err := services(c)
 	p.services = named(all)
+	p.choosePlots()
 	return p, err
+}
+
+// do reads one thing after another.
+func do(reads ...func() error) error {
+	for _, read := range reads {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // path gives an address below the device's.

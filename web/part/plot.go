@@ -13,6 +13,7 @@ type PlotData struct {
 	Stacked bool      `json:"stacked,omitempty"`
 	Min     *float64  `json:"min,omitempty"` // of the axis
 	Max     *float64  `json:"max,omitempty"`
+	Fit     bool      `json:"fit,omitempty"`   // the axis is as long as the values need, and does not begin at 0
 	Links   []string  `json:"links,omitempty"` // where a click on an instant leads
 }
 
@@ -24,6 +25,7 @@ type Series struct {
 	Steps  bool       `json:"steps,omitempty"`
 	Points bool       `json:"points,omitempty"` // marks each value
 	Alone  bool       `json:"alone,omitempty"`  // marks without a line
+	Edge   bool       `json:"edge,omitempty"`   // a thin line; what is between two of them is tinted
 	Scale  string     `json:"scale,omitempty"`  // the name of an axis of its own, on the right
 }
 

@@ -13,6 +13,12 @@
   }
   for (const kind of ["devices", "device.online", "device.offline"]) document.body.addEventListener(kind, about);
 
+  // A request that waited for another one asks for what the card shows by now.
+  document.body.addEventListener("htmx:before:request", (event) => {
+    const ctx = event.detail?.ctx;
+    if (ctx?.sourceElement?.id === "plots") ctx.request.action = ctx.sourceElement.getAttribute("hx-get");
+  });
+
   let state = card()?.dataset.state;
   document.body.addEventListener("htmx:after:settle", () => {
     const now = card()?.dataset.state;

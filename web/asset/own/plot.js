@@ -1,58 +1,86 @@
 "use strict";
-// Draws what figures with data-plot hold, in the theme's colours, as wide as there is room.
+// Draws what places with data-plot hold, in the theme's colours, as wide as there is room. Where only the numbers moved,
+// the drawing stays and takes them.
 (() => {
   const drawn = new Map();
-  // color gives a colour of the theme as the canvas takes it.
+  // color gives a colour of the theme as the canvas takes it, tinted where it is to fill.
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
-  const color = (name) => { probe.style.color = `var(--tblr-${name})`; return getComputedStyle(probe).color; };
+  const color = (name, share = 100) => { probe.style.color = `color-mix(in srgb, var(--tblr-${name}) ${share}%, transparent)`; return getComputedStyle(probe).color; };
 
-  function draw(figure) {
-    const text = figure.dataset.plot;
-    const known = drawn.get(figure);
-    if (known && known.text === text && known.theme === document.documentElement.dataset.bsTheme) return;
-    known?.plot.destroy();
-    let p;
-    try { p = JSON.parse(text); } catch { return; }
-    if (!p.x?.length) { figure.classList.add("plot-empty"); return; }
-    figure.classList.remove("plot-empty");
-    const axis = { stroke: color("secondary"), grid: { stroke: color("border-color"), width: 1 }, ticks: { show: false } };
+  // shape is all of a plot but its numbers.
+  const shape = (p) => JSON.stringify({ ...p, x: null, links: Boolean(p.links), series: p.series.map((s) => ({ ...s, values: null })) });
+  const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+  const written = (v) => (Math.abs(v) >= 1e5 ? short.format(v) : String(v));
+
+  function numbers(p) {
     const values = p.series.map((s) => s.values);
     if (p.stacked) for (let i = values.length - 2; i >= 0; i--) values[i] = values[i].map((v, at) => (v ?? 0) + (values[i + 1][at] ?? 0));
-    const last = p.x.length - 1; // what the legend tells when nothing is pointed at
+    return [p.x, ...values];
+  }
+  // lastOf is what the legend tells when nothing is pointed at.
+  const lastOf = (p) => { const at = p.x.findLastIndex((_, i) => p.series.some((s) => s.values[i] != null)); return at < 0 ? p.x.length - 1 : at; };
+
+  // fitted is an axis about the values, with room around them also where they are all the same.
+  function fitted(low, high) {
+    if (low == null) return [0, 1];
+    const room = (high - low) * 0.1 || Math.abs(high) * 0.1 || 1;
+    return [low - room, high + room];
+  }
+
+  function draw(place) {
+    const text = place.dataset.plot, theme = document.documentElement.dataset.bsTheme;
+    const known = drawn.get(place);
+    if (known && known.text === text && known.theme === theme) return;
+    let p;
+    try { p = JSON.parse(text); } catch { return; }
+    if (known && known.theme === theme && p.x?.length && known.shape === shape(p)) {
+      Object.assign(known, { p, text });
+      known.plot.setData(numbers(p));
+      known.plot.setLegend({ idx: known.plot.cursor.idx ?? lastOf(p) });
+      return;
+    }
+    known?.plot.destroy();
+    drawn.delete(place);
+    if (!p.x?.length) { place.classList.add("plot-empty"); return; }
+    place.classList.remove("plot-empty");
+    const is = { p, text, theme, shape: shape(p) };
+    const axis = { stroke: color("secondary"), grid: { stroke: color("border-color"), width: 1 }, ticks: { show: false } };
     const others = [...new Set(p.series.map((s) => s.scale).filter(Boolean))];
     const positive = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1];
+    const edges = p.series.flatMap((s, i) => (s.edge ? [i + 1] : []));
     const options = {
-      width: Math.max(figure.clientWidth, 200), height: p.height || 180,
-      scales: { y: { range: (_, low, high) => [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)] }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => v + (p.unit ?? "")) },
+      width: Math.max(place.clientWidth, 200), height: p.height || 180,
+      scales: { y: { range: (_, low, high) => (p.fit ? fitted(low, high) : [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)]) }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
+      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => written(v) + (p.unit ?? "")) },
         ...others.map((scale) => ({ ...axis, scale, side: 1, size: 48, grid: { show: false } }))],
+      bands: edges.length === 2 ? [{ series: [edges[1], edges[0]], fill: color(p.series[edges[0] - 1].color, 15) }] : undefined,
       cursor: { points: { size: 6 } },
-      hooks: { setCursor: [(u) => { if (u.cursor.idx == null) u.setLegend({ idx: last }); }] },
+      hooks: { setCursor: [(u) => { if (u.cursor.idx == null) u.setLegend({ idx: lastOf(is.p) }); }] },
       series: [{}, ...p.series.map((s) => ({
-        label: s.label, scale: s.scale ?? "y", stroke: color(s.color), width: p.bars ? 0 : 1.5, spanGaps: false,
+        label: s.label, scale: s.scale ?? "y", stroke: s.edge ? color(s.color, 35) : color(s.color), width: p.bars ? 0 : s.edge ? 1 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
         paths: s.alone ? () => null : p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { show: Boolean(s.points), size: 5 },
         value: (_, v) => (v == null ? "–" : Math.round(v * 100) / 100 + (p.unit ?? "")),
       }))],
     };
-    const plot = new uPlot(options, [p.x, ...values], figure);
-    plot.setLegend({ idx: last });
+    is.plot = new uPlot(options, numbers(p), place);
+    is.plot.setLegend({ idx: lastOf(p) });
     if (p.links) {
-      plot.over.classList.add("plot-links");
-      plot.over.addEventListener("click", () => { const to = p.links[plot.cursor.idx]; if (to) location.assign(to); });
+      is.plot.over.classList.add("plot-links");
+      is.plot.over.addEventListener("click", () => { const to = is.p.links[is.plot.cursor.idx]; if (to) location.assign(to); });
     }
-    drawn.set(figure, { plot, text, theme: document.documentElement.dataset.bsTheme });
+    drawn.set(place, is);
   }
 
   function all() {
-    for (const [figure, { plot }] of drawn) if (!figure.isConnected) { plot.destroy(); drawn.delete(figure); }
-    for (const figure of document.querySelectorAll("[data-plot]")) draw(figure);
+    for (const [place, { plot }] of drawn) if (!place.isConnected) { plot.destroy(); drawn.delete(place); }
+    for (const place of document.querySelectorAll("[data-plot]")) draw(place);
   }
   all();
   document.body.addEventListener("htmx:after:settle", all);
   addEventListener("themechange", all);
-  addEventListener("resize", () => { for (const [figure, { plot }] of drawn) plot.setSize({ width: Math.max(figure.clientWidth, 200), height: plot.height }); });
+  addEventListener("resize", () => { for (const [place, { plot }] of drawn) plot.setSize({ width: Math.max(place.clientWidth, 200), height: plot.height }); });
 })();
