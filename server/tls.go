@@ -82,6 +82,10 @@ func (c *certificates) files() (state [2]fileState) {
 	return state
 }
 
+// TLS gives what others that listen with the server's certificate, and for the same clients' ones, are to use; nil where
+// there is none.
+func (s *Server) TLS() *tls.Config { return s.http.TLSConfig.Clone() }
+
 // readClientCAs reads who signs clients' certificates.
 func readClientCAs(file, certFile string) (*x509.CertPool, error) {
 	const op = "server: read client certificate authorities"

@@ -44,6 +44,7 @@ type ServeCmd struct {
 	IngestRate  float64 `default:"20000" placeholder:"N" help:"Requests of devices a second from one address."`
 	DeviceRate  float64 `default:"50" placeholder:"N" help:"Reports a second of one device; less than 0 for any number."`
 
+	mqttFlags
 	coapFlags
 
 	IngestClientCA string `name:"ingest-client-ca" placeholder:"FILE" help:"Let devices show client certificates that any of these (PEM) signed; with --tls-cert."`
@@ -68,6 +69,9 @@ func (c *ServeCmd) check() error {
 		return &usageError{"--ingest-client-ca needs --tls-cert", "clients show a certificate only to a server that has one"}
 	}
 	if err := c.coapFlags.check(); err != nil {
+		return err
+	}
+	if err := c.mqttFlags.check(c.TLSCert != ""); err != nil {
 		return err
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.HasSuffix(c.PublicURL, "/")) {

@@ -106,6 +106,9 @@ func newServing(ctx context.Context, c *ServeCmd, s *session, demo ...server.Rou
 	if err = v.shell(ctx); err != nil {
 		return v, err
 	}
+	if err = v.serveMQTT(ctx); err != nil {
+		return v, err
+	}
 	v.jobs, err = jobs.Start(ctx, jobs.Options{Database: v.database, Store: v.store, Engine: v.engine, Clock: v.Clock, NewID: newID, Log: v.log,
 		Holder: v.engine.Holder, Retention: c.retention(), Runs: c.Runs, Workers: c.Workers, Deliveries: v.processor, Notifier: v.notifier,
 		Ended: v.metrics.RunEnded, Failed: v.metrics.JobFailed, Span: v.traces.Span})

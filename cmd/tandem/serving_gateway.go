@@ -11,6 +11,7 @@ import (
 	"tandem/gateway"
 	"tandem/gateway/coap"
 	ingest "tandem/gateway/http"
+	"tandem/gateway/mqtt"
 	"tandem/golioth"
 	"tandem/registry"
 	"tandem/server"
@@ -20,6 +21,7 @@ import (
 type deviceDoor struct {
 	gateway *gateway.Gateway
 	http    http.Handler
+	broker  *mqtt.Broker  // nil where MQTT is not served
 	coap    *coap.Server  // nil where it is not served
 	places  []string      // where else than over HTTP, as URLs
 	stopped chan struct{} // closed when requests that wait for commands are to end
@@ -55,6 +57,9 @@ func (v *serving) stopping() {
 
 // close waits until all that devices reported is stored.
 func (d *deviceDoor) close() {
+	if d.broker != nil {
+		d.broker.Close()
+	}
 	if d.coap != nil {
 		d.coap.Close()
 	}
