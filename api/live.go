@@ -25,15 +25,16 @@ const (
 )
 
 // eventKinds are what a stream can be narrowed to.
-var eventKinds = []string{"devices", "conflicts", "runs", "services", "deliveries", "alerts", "device.online", "device.offline"}
+var eventKinds = []string{"devices", "conflicts", "runs", "services", "deliveries", "alerts", "commands", "credentials", "device.online", "device.offline"}
 
 // readsKind is what lets somebody hear of a kind.
 var readsKind = map[string]registry.Permission{"devices": registry.ReadDevices, "device.online": registry.ReadDevices, "device.offline": registry.ReadDevices,
-	"conflicts": registry.ReadConflicts, "runs": registry.ReadRuns, "services": registry.ReadServices, "deliveries": registry.ReadDeliveries, "alerts": registry.ReadAlerts}
+	"conflicts": registry.ReadConflicts, "runs": registry.ReadRuns, "services": registry.ReadServices, "deliveries": registry.ReadDeliveries, "alerts": registry.ReadAlerts,
+	"commands": registry.ReadDevices, "credentials": registry.ReadDevices} // both by device
 
 type liveInput struct {
 	OrganizationParam
-	Kinds       string `query:"kinds" maxLength:"500" doc:"Only events of these kinds, separated by commas: devices, conflicts, runs, services, deliveries, alerts, device.online, device.offline."`
+	Kinds       string `query:"kinds" maxLength:"500" doc:"Only events of these kinds, separated by commas: devices, conflicts, runs, services, deliveries, alerts, commands, credentials, device.online, device.offline."`
 	LastEventID string `header:"Last-Event-ID" maxLength:"300" doc:"The id of the last event that was seen: the stream goes on after it."`
 }
 
