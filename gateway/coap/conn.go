@@ -31,7 +31,6 @@ type conn struct {
 	link    net.Conn       // a datagram with each Read and Write
 	device  gateway.Device // zero where each request says who it is from
 	address string
-	again   bool // the device was here a moment ago, so that its first report may be one that it sent there
 
 	used  atomic.Int64 // when something came last, in nanoseconds since 1970
 	slots chan struct{}
@@ -134,9 +133,7 @@ func (c *conn) request(f *frame) {
 		c.mu.Unlock()
 		return
 	}
-	c.recent.begin(f.id, now)
-	again := c.again
-	c.again = false
+	again := c.recent.begin(f.id, now)
 	c.mu.Unlock()
 	if !c.s.enter() {
 		<-c.slots

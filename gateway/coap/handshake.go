@@ -67,9 +67,10 @@ func (k *socket) shake(l *link) {
 // run shakes hands.
 func (h *handshake) run() (conn *dtls.Conn, err error) {
 	conn, err = dtls.Server(h.link, h.link.RemoteAddr(), &dtls.Config{
-		PSK:           h.key,
-		CipherSuites:  suites,
-		LoggerFactory: silence{},
+		PSK:             h.key,
+		PSKIdentityHint: []byte{}, // none, but said: with elliptic curves it has to be (RFC 5489), and the library leaves nil out
+		CipherSuites:    suites,
+		LoggerFactory:   silence{},
 	})
 	if err != nil {
 		return nil, err

@@ -32,12 +32,16 @@ func (r *recent) find(id uint16, now time.Time) *exchange {
 	return nil
 }
 
-// begin remembers one that comes. The oldest goes for it, unless there is reason and room to remember more.
-func (r *recent) begin(id uint16, now time.Time) {
+// begin remembers one that comes. The oldest goes for it, unless there is reason and room to remember more; forgot says
+// that one went that might have come again.
+func (r *recent) begin(id uint16, now time.Time) (forgot bool) {
 	if len(r.ring) == 0 {
 		r.ring = make([]exchange, leastKept)
 	}
-	if oldest := &r.ring[r.next]; !oldest.at.IsZero() && now.Sub(oldest.at) < exchangeLife && len(r.ring) < mostKept {
+	oldest := &r.ring[r.next]
+	forgot = !oldest.at.IsZero() && now.Sub(oldest.at) < exchangeLife
+	if forgot && len(r.ring) < mostKept {
+		forgot = false
 		more := make([]exchange, 2*len(r.ring))
 		n := copy(more, r.ring[r.next:])
 		copy(more[n:], r.ring[:r.next])
@@ -45,6 +49,7 @@ func (r *recent) begin(id uint16, now time.Time) {
 	}
 	r.ring[r.next] = exchange{id: id, at: now}
 	r.next = (r.next + 1) % len(r.ring)
+	return forgot
 }
 
 // end remembers the answer; nil forgets the message, which may come again then.

@@ -99,7 +99,7 @@ func (c *conn) post(ctx context.Context, r *request, then func(d gateway.Device,
 
 // telemetry stores a report, or several.
 func (c *conn) telemetry(ctx context.Context, r *request, d gateway.Device, body []byte, format int, again bool) reply {
-	m := gateway.Message{Via: tandem.ViaCoAP, ContentType: mediaTypes[format], Body: body, Path: strings.Trim(strings.Join(r.path[1:], "/"), "/"), Again: again}
+	m := gateway.Message{Via: tandem.ViaCoAP, ContentType: mediaTypes[format], Body: body, Path: strings.Trim(strings.Join(r.path[1:], "/"), "/"), Again: again, Number: r.id}
 	pending, err := c.s.o.Gateway.Begin(ctx, d, m)
 	return c.stored(ctx, pending, err)
 }

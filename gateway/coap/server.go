@@ -18,7 +18,6 @@ const (
 	DefaultIdle        = 30 * time.Minute // that a connection may be silent
 	mostOfDevice       = 8                // connections of one device; the oldest goes for one more
 	idleEnough         = 30 * time.Second // silent for so long, a connection goes for a new one when there are too many
-	latelyFor          = 2 * time.Minute  // in which a device that comes again may repeat what it sent before
 	sweepEvery         = time.Minute
 )
 
@@ -44,11 +43,10 @@ type Server struct {
 	closing  bool
 	sockets  []*socket
 	conns    map[*conn]struct{}
-	devices  map[string][]*conn   // by device, oldest first
-	lately   map[string]time.Time // when a device that is not here was
-	warned   time.Time            // that there are too many
-	requests sync.WaitGroup       // that are not answered yet
-	tasks    sync.WaitGroup       // all else that goes on
+	devices  map[string][]*conn // by device, oldest first
+	warned   time.Time          // that there are too many
+	requests sync.WaitGroup     // that are not answered yet
+	tasks    sync.WaitGroup     // all else that goes on
 	guesses  guesses
 }
 
@@ -66,7 +64,7 @@ func New(o Options) *Server {
 	if o.Idle == 0 {
 		o.Idle = DefaultIdle
 	}
-	s := &Server{o: o, conns: map[*conn]struct{}{}, devices: map[string][]*conn{}, lately: map[string]time.Time{}}
+	s := &Server{o: o, conns: map[*conn]struct{}{}, devices: map[string][]*conn{}}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	s.tasks.Go(s.sweep)
 	return s
@@ -185,9 +183,6 @@ func (s *Server) place(c *conn) (gone *conn, ok bool) {
 		}
 	}
 	if c.secured() {
-		_, just := s.lately[id]
-		c.again = just || len(s.devices[id]) > 0
-		delete(s.lately, id)
 		s.devices[id] = append(s.devices[id], c)
 	}
 	s.conns[c] = struct{}{}
@@ -225,7 +220,6 @@ func (s *Server) left(c *conn) {
 	}
 	if s.devices[id] = rest; len(rest) == 0 {
 		delete(s.devices, id)
-		s.lately[id] = s.o.Clock()
 	}
 }
 
@@ -243,14 +237,6 @@ func (s *Server) sweep() {
 		for _, c := range s.all() {
 			c.look(s.o.Idle)
 		}
-		now := s.o.Clock()
-		s.mu.Lock()
-		for id, at := range s.lately {
-			if now.Sub(at) > latelyFor {
-				delete(s.lately, id)
-			}
-		}
-		s.mu.Unlock()
 	}
 }
 
