@@ -65,7 +65,9 @@ func (g *Gateway) take(e *tandem.Event) {
 			g.known.changed(e.OrganizationID, e.IDs, e.Many)
 		}
 	case "commands":
-		g.commands.changed(e.OrganizationID, e.IDs, e.Many)
+		if len(e.Data) == 0 { // some were handed out: those need nobody
+			g.commands.changed(e.OrganizationID, e.IDs, e.Many)
+		}
 	}
 }
 

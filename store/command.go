@@ -151,12 +151,22 @@ func (s *Store) TakeCommands(ctx context.Context, org string, devices []string, 
 		if err != nil {
 			return err
 		}
-		return s.inChunks("device_id", devices, 2*chunk, func(list bun.Safe) error {
+		if err := s.inChunks("device_id", devices, 2*chunk, func(list bun.Safe) error {
 			return query(ctx, tx, func(rows *sql.Rows) error { return scanCommand(rows, &taken) },
 				"UPDATE device_commands SET status = 'sent', via = ?, sent_at = ?, updated_at = ? WHERE organization_id = ? AND "+waiting+
 					" AND expires_at > ? AND ? RETURNING "+commandWritten, string(via), at(now), at(now), org, at(now), list)
-		})
+		}); err != nil || len(taken) == 0 {
+			return err
+		}
+		e := tandem.Event{ID: newEventID(), OrganizationID: org, At: now, Kind: commandsKind, IDs: named(nil, taken, func(c *tandem.Command) string { return c.DeviceID }), Data: sentOnly}
+		if len(e.IDs) > namedInEvent {
+			e.IDs, e.Many = nil, true
+		}
+		return s.putEvents(ctx, tx, []tandem.Event{e})
 	})
+	if err == nil && len(taken) > 0 {
+		s.bell.ring(false)
+	}
 	slices.SortFunc(taken, func(a, b tandem.Command) int { return strings.Compare(a.ID, b.ID) })
 	return taken, err
 }

@@ -30,6 +30,9 @@ const namedInEvent = 100
 // observedOnly is the data of an event about devices of which nothing was edited.
 var observedOnly = json.RawMessage(`{"observed":true}`)
 
+// sentOnly is the data of an event about commands that were handed out, so that none waits because of it.
+var sentOnly = json.RawMessage(`{"sent":true}`)
+
 // newEventID mints the id of an event that nobody else names.
 func newEventID() string { return uuid.Must(uuid.NewV7()).String() }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +138,13 @@ var gatewayTests = map[string]func(*world){
 			w.must(err)
 			return pick(taken, func(c tandem.Command) string { return c.ID })
 		}
+		_, before, err := w.st.EventsSince(w.ctx, "", 10)
+		w.must(err)
 		w.equal(take(false), []string{first.ID, second.ID})
+		told, _, err := w.st.EventsSince(w.ctx, before, 1000)
+		w.must(err)
+		told = slices.DeleteFunc(told, func(e tandem.Event) bool { return e.OrganizationID != w.org })
+		w.equal(pick(told, func(e tandem.Event) string { return e.Kind + string(e.Data) }), []string{`commands{"sent":true}`})
 		w.equal(len(take(false)), 0)
 		w.equal(take(true), []string{first.ID, second.ID})
 		w.must(w.st.ReturnCommands(w.ctx, w.org, []string{second.ID}))
