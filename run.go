@@ -185,6 +185,12 @@ type EntryFilter struct {
 	Page
 }
 
+// EntryPlace is where an entry stands in its run; the zero value is behind the last one.
+type EntryPlace struct {
+	CreatedAt time.Time
+	ID        string
+}
+
 // Page asks for a part of a listing. Number counts from 1; Limit 0 means 100, at most 1000.
 type Page struct {
 	Number int
@@ -198,7 +204,7 @@ type Pagination struct {
 	Total int `json:"total"`
 	Pages int `json:"pages"`
 	// Capped says that there are more than Total: of what grows without end, no more than CountedTo are counted.
-	Capped bool `json:"capped,omitempty" doc:"There are more than total: deliveries, observations and notifications are counted up to 10,000. Pages beyond can be asked for."`
+	Capped bool `json:"capped,omitempty" doc:"There are more than total: deliveries, runs and what they did, observations and notifications are counted up to 10,000. Pages beyond can be asked for."`
 }
 
 // CountedTo is how far matches are counted in tables that grow without end; whoever needs more narrows the filter. A

@@ -159,6 +159,8 @@ type RunStore interface {
 	Run(ctx context.Context, org, id string) (Run, error)
 	Runs(ctx context.Context, org string, filter RunFilter) ([]Run, int, error)
 	Entries(ctx context.Context, org string, filter EntryFilter) ([]Entry, int, error)
+	// DoneEntries gives what a run did before a place, newest first, at most limit entries.
+	DoneEntries(ctx context.Context, org, run string, before EntryPlace, limit int) ([]Entry, error)
 	// RequestCancel asks a running run to stop at its next batch; CancelRequested is what the run looks at.
 	RequestCancel(ctx context.Context, org, run string, along ...Along) error
 	CancelRequested(ctx context.Context, org, run string) (bool, error)

@@ -29,7 +29,7 @@ func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err er
 	return run, err
 }
 
-// Runs lists runs, newest first unless sorted otherwise, and counts all matches.
+// Runs lists runs, newest first unless sorted otherwise, and counts the matches up to tandem.CountedTo.
 func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, total int, err error) {
 	f := &filter{}
 	order := f.ordered(runOrders, q.Sort)
@@ -51,7 +51,7 @@ func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found
 		f.contains(q.Search, "r.error_folded")
 	}
 	err = s.read(ctx, "list runs", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, "golioth_sync_log AS r"); err != nil {
+		if total, err = f.countSome(ctx, tx, "golioth_sync_log AS r"); err != nil {
 			return err
 		}
 		text, args := f.page(runRead, "golioth_sync_log AS r", order, q.Page)
@@ -97,7 +97,7 @@ func (c *changeScan) change() tandem.Change {
 		DeviceName: string(c.name), Path: tandem.Path(c.field), Before: c.before.raw(), After: c.after.raw(), Note: string(c.note)}
 }
 
-// Entries lists entries, oldest first unless sorted otherwise, and counts all matches.
+// Entries lists entries, oldest first unless sorted otherwise, and counts the matches up to tandem.CountedTo.
 func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (found []tandem.Entry, total int, err error) {
 	f := &filter{}
 	if q.Newest && q.Sort == "" {
@@ -120,7 +120,7 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 		if q.DeviceID != "" && q.RunID == "" {
 			total, err = f.countInOrder(ctx, tx, "golioth_sync_log_entries AS e", order)
 		} else {
-			total, err = f.count(ctx, tx, "golioth_sync_log_entries AS e")
+			total, err = f.countSome(ctx, tx, "golioth_sync_log_entries AS e")
 		}
 		if err != nil {
 			return err
@@ -130,6 +130,26 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 		return err
 	})
 	return found, total, err
+}
+
+// DoneEntries gives what a run did before a place, newest first, at most limit entries.
+func (s *Store) DoneEntries(ctx context.Context, org, run string, before tandem.EntryPlace, limit int) (found []tandem.Entry, err error) {
+	f := &filter{}
+	f.add("e.organization_id = ?", org)
+	f.add("e.run_id = ?", run)
+	if err := checkText(run); err != nil {
+		f.err = err
+	}
+	f.add("e.outcome = ?", string(tandem.OutcomeDone))
+	if before != (tandem.EntryPlace{}) {
+		f.add("(e.created_at, e.id) < (?, ?)", at(before.CreatedAt), before.ID)
+	}
+	err = s.read(ctx, "read what a run did", org, func(tx bun.Conn) error {
+		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", "e.created_at DESC, e.id DESC", tandem.Page{Limit: limit})
+		found, err = scanEntries(ctx, tx, org, text, args...)
+		return err
+	})
+	return found, err
 }
 
 func scanEntries(ctx context.Context, tx bun.Conn, org, text string, args ...any) (found []tandem.Entry, err error) {

@@ -60,7 +60,7 @@ func checkPin(service *tandem.Service, project tandem.RemoteProject) error {
 // lookAhead finds out what this run may leave out, and lets the listing begin while the project is
 // still being identified. Not where a dead run left something to settle: that comes before any reading.
 func (r *run) lookAhead(ctx context.Context) error {
-	_, conflicts, err := r.e.Store.Conflicts(ctx, r.org, tandem.ConflictFilter{ServiceID: r.service.ID, Page: tandem.Page{Limit: 1}})
+	conflicts, err := r.hasConflicts(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (r *run) lookAhead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.anyConflicts, r.anyNotLinked = conflicts > 0, others > 0
+	r.anyConflicts, r.anyNotLinked = conflicts, others > 0
 	if len(open) == 0 && !r.req.Scoped() && r.record.ID != "" && (r.req.Trigger == tandem.ByHand || Approved(&r.service)) {
 		r.ahead = r.startListing(ctx)
 	}
@@ -137,4 +137,10 @@ func (r *run) compareWords(ctx context.Context, p *piece) error {
 			Note: "the " + string(k.Kind) + " was renamed there; its devices follow"}, tandem.OutcomeDone))
 	}
 	return nil
+}
+
+// hasConflicts reports whether a conflict of the service is open.
+func (r *run) hasConflicts(ctx context.Context) (bool, error) {
+	_, n, err := r.e.Store.Conflicts(ctx, r.org, tandem.ConflictFilter{ServiceID: r.service.ID, Page: tandem.Page{Limit: 1}})
+	return n > 0, err
 }

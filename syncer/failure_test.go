@@ -309,3 +309,22 @@ func TestS32BudgetOverTheEngine(t *testing.T) {
 	asked := w.requests()
 	w.equal([]any{g.taken, asked.MaxInFlight <= 3, len(g.slots)}, []any{asked.Total, true, 0})
 }
+
+// TestS26ErrorsStayUntilMended: what could not be exported is not well again because an import found nothing to do.
+func TestS26ErrorsStayUntilMended(t *testing.T) {
+	w := newWorld(t)
+	ids := w.remotes("gate", 3)
+	w.completed(w.sync(tandem.OpBidirectional))
+	here := w.localOf(ids[1]).ID
+	w.setHere(here, "tags", []string{"blue"})
+	w.fault("400:PATCH /devices/" + ids[1])
+	w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
+	w.equal(w.assignment(here).Status, tandem.SyncError)
+	w.fault()
+	w.completed(w.sync(tandem.OpImport))
+	a := w.assignment(here)
+	w.equal([]any{a.Status, a.Error != ""}, []any{tandem.SyncError, true})
+	w.completed(w.sync(tandem.OpBidirectional))
+	a = w.assignment(here)
+	w.equal([]any{a.Status, a.Error}, []any{tandem.SyncSynced, ""})
+}

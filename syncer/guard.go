@@ -199,7 +199,7 @@ func undoGuarded(was *tandem.Change) (guarded, rollout bool) {
 
 // guardUndo lets the undoing of an entry through, or holds it back for a person, with those like it (S18).
 // With an approval, only what was held back is undone.
-func (r *run) guardUndo(ctx context.Context, l *tandem.Linked, was *tandem.Change) (through bool, err error) {
+func (r *run) guardUndo(c *committer, l *tandem.Linked, was *tandem.Change) (through bool, err error) {
 	guarded, rollout := undoGuarded(was)
 	if !guarded {
 		return r.allow == nil, nil
@@ -218,9 +218,7 @@ func (r *run) guardUndo(ctx context.Context, l *tandem.Linked, was *tandem.Chang
 		return true, nil
 	}
 	change.Note = undoing + "; held back by the guard"
-	_, err = r.commit(context.WithoutCancel(ctx), []*piece{{counts: tandem.Summary{Processed: 1, Successful: 1},
-		changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeHeld)}}}})
-	return false, err
+	return false, c.put(&piece{counts: tandem.Summary{Processed: 1, Successful: 1}, changes: tandem.Changes{Entries: []tandem.Entry{r.entry(change, tandem.OutcomeHeld)}}})
 }
 
 // baseValue gives a field's value whole, metadata as a map.

@@ -73,8 +73,8 @@ func (r *run) piece(d *decision) (*piece, error) {
 	if len(failures) > 0 {
 		status, why = tandem.SyncError, failures[0].Error
 	}
-	if d.remote.stateOnly && status == tandem.SyncSynced && a.Status == tandem.SyncError {
-		status, why = a.Status, a.Error // of what was not read now
+	if status == tandem.SyncSynced && a.Status == tandem.SyncError && (d.remote.stateOnly || r.oneWayOf() && len(d.stays) > 0) {
+		status, why = a.Status, a.Error // of what was not read now, or is not this run's to mend
 	}
 	unlinked := a.Status == tandem.SyncUnlinked // for a person to change, never for a merge (S17)
 	if !unlinked && (a.Status != status || (status == tandem.SyncSynced && a.Error != "")) {
@@ -92,6 +92,11 @@ func (r *run) piece(d *decision) (*piece, error) {
 		return nil, nil
 	}
 	return p, nil
+}
+
+// oneWayOf reports whether the run goes fewer ways than the service's own runs do.
+func (r *run) oneWayOf() bool {
+	return r.service.Config.Direction == tandem.Bidirectional && r.req.Operation != tandem.OpBidirectional
 }
 
 // unresolved makes the entries of the fields whose ids nothing explains (S33).

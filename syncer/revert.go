@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -82,149 +81,6 @@ func (e *Engine) reverting(ctx context.Context, org, runID, planID, by string, r
 	return r, nil
 }
 
-// undo walks the run's entries and changes back what still is as the run left it.
-func (r *run) undo(ctx context.Context, runID string) error {
-	r.enter("contacting", 0)
-	var err error
-	if r.remote, err = r.e.connect(ctx, r.service); err != nil {
-		return err
-	}
-	if _, err := r.identifyProject(ctx); err != nil {
-		return err
-	}
-	r.anyConflicts = true
-	if err := r.loadAllowed(ctx); err != nil {
-		return err
-	}
-	if err := r.recover(ctx); err != nil {
-		return err
-	}
-	filter := tandem.EntryFilter{RunID: runID, Outcome: tandem.OutcomeDone}
-	filter.Limit = 500
-	_, total, err := r.e.Store.Entries(ctx, r.org, tandem.EntryFilter{RunID: runID, Outcome: tandem.OutcomeDone, Page: tandem.Page{Limit: 1}})
-	if err != nil {
-		return err
-	}
-	w := newWork()
-	defer w.close()
-	if err := r.foreseeUndo(ctx, w, filter, total); err != nil {
-		return err
-	}
-	r.enter("undoing", total)
-	c := r.startCommitter(context.WithoutCancel(ctx))
-	defer c.stop()
-	// Last things first: pages from the end.
-	for page := (total + filter.Limit - 1) / filter.Limit; page >= 1; page-- {
-		if err := r.border(ctx); err != nil {
-			return err
-		}
-		filter.Number = page
-		rows, _, err := r.e.Store.Entries(ctx, r.org, filter)
-		if err != nil {
-			return err
-		}
-		for i := len(rows) - 1; i >= 0; i-- {
-			if err := r.undoOne(ctx, c, &rows[i].Change); err != nil {
-				return err
-			}
-			r.advance(1)
-		}
-	}
-	if err := r.endPlan(ctx); err != nil {
-		return err
-	}
-	return r.storeHeld(ctx)
-}
-
-// foreseeUndo counts what undoing would delete and roll out, before any of it is done (S18).
-func (r *run) foreseeUndo(ctx context.Context, w *work, filter tandem.EntryFilter, total int) error {
-	for filter.Number = 1; (filter.Number-1)*filter.Limit < total; filter.Number++ {
-		rows, _, err := r.e.Store.Entries(ctx, r.org, filter)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			switch guarded, rollout := undoGuarded(&rows[i].Change); {
-			case rollout:
-				r.countRolledOut(rows[i].DeviceID)
-			case guarded:
-				w.removals++
-			}
-		}
-	}
-	return r.decideGuards(ctx, w, nil)
-}
-
-// undoOne undoes one entry, or says why not.
-func (r *run) undoOne(ctx context.Context, c *committer, was *tandem.Change) error {
-	if !doable(was) {
-		return nil
-	}
-	l, err := r.undoTarget(ctx, was)
-	if err != nil {
-		return r.cannotUndo(ctx, was, err)
-	}
-	if through, err := r.guardUndo(ctx, l, was); err != nil || !through {
-		return err
-	}
-	switch was.Action {
-	case tandem.ActUpdate:
-		err = r.undoUpdate(ctx, c, l, was)
-	case tandem.ActCreate:
-		err = r.undoCreate(ctx, c, l, was)
-	case tandem.ActLink:
-		open, openErr := r.e.openOf(ctx, r.org, r.service.ID, l)
-		if openErr != nil {
-			return openErr
-		}
-		err = c.put(r.unlinkPiece(l, "undoing", open))
-	case tandem.ActUnlink, tandem.ActDelete:
-		err = r.undoEnd(c, l, was)
-	case tandem.ActRecreate:
-		err = tandem.Errorf(tandem.Invalid, "revert", was.DeviceName, "it was created anew on the service: its old id, credentials and data there are gone")
-	case tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errMoved):
-		return r.cannotUndo(ctx, was, tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is being changed right now"))
-	case ctx.Err() != nil || fatal(err):
-		return err
-	}
-	return r.cannotUndo(ctx, was, err)
-}
-
-// undoTarget loads the pair that an entry is about: the same device here with the same one there.
-func (r *run) undoTarget(ctx context.Context, was *tandem.Change) (*tandem.Linked, error) {
-	linked, err := r.e.Store.LinkedByDevice(ctx, r.org, r.service.ID, []string{was.DeviceID})
-	if err != nil {
-		return nil, err
-	}
-	if len(linked) == 0 {
-		return nil, tandem.Errorf(tandem.NotFound, "revert", was.DeviceName, "the device is not on this service any more")
-	}
-	l := &linked[0]
-	hereAlone := was.Side == tandem.LocalSide && was.Action == tandem.ActUpdate
-	if now := l.Assignment.ExternalDeviceID; !hereAlone && was.ExternalDeviceID != "" && was.ExternalDeviceID != now {
-		return nil, tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is linked to another device there since: to %s, and the run was about %s", now, was.ExternalDeviceID).
-			WithHint("do by hand what you still want undone")
-	}
-	return l, nil
-}
-
-// cannotUndo names what is left as it is.
-func (r *run) cannotUndo(ctx context.Context, was *tandem.Change, why error) error {
-	if fatal(why) || ctx.Err() != nil {
-		return why
-	}
-	change := *was
-	change.Before, change.After = was.After, was.Before
-	change.Note = "not undone"
-	_, err := r.commit(context.WithoutCancel(ctx), []*piece{{counts: tandem.Summary{Processed: 1, Failed: 1}, changes: tandem.Changes{Entries: []tandem.Entry{r.failure(change, why)}}}})
-	return err
-}
-
 // since refuses a field that changed after the run (S29).
 func since(was *tandem.Change, now any) error {
 	if same(was.Path, now, decode(was.After)) {
@@ -235,7 +91,8 @@ func since(was *tandem.Change, now any) error {
 }
 
 // undoUpdate gives one field of one side its old value back.
-func (r *run) undoUpdate(ctx context.Context, c *committer, l *tandem.Linked, was *tandem.Change) error {
+func (r *run) undoUpdate(ctx context.Context, c *committer, of *pair, was *tandem.Change) error {
+	l := &of.linked
 	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
 	change := about(l)
 	change.Side, change.Action, change.Path, change.Before, change.After, change.Note = was.Side, tandem.ActUpdate, was.Path, was.After, was.Before, undoingUpdate(was)
@@ -272,7 +129,7 @@ func (r *run) undoUpdate(ctx context.Context, c *committer, l *tandem.Linked, wa
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
-	return r.undoThere(ctx, c, l, now, edit, p)
+	return r.undoThere(ctx, c, of, now, edit, p)
 }
 
 // undoing marks the changes that take a run back.
@@ -317,7 +174,8 @@ func (r *run) unsettle(ctx context.Context, l *tandem.Linked, was *tandem.Change
 
 // undoThere writes an old value to the service, with an intent as every remote write has. The base
 // stays: the value counts as edited there.
-func (r *run) undoThere(ctx context.Context, c *committer, l *tandem.Linked, now reading, edit merge.Edit, p *piece) error {
+func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading, edit merge.Edit, p *piece) error {
+	l := &of.linked
 	in := r.intent(l, tandem.IntentUpdate, []merge.Edit{edit})
 	in.Changes[0].Note = undoing
 	a := l.Assignment
@@ -347,17 +205,14 @@ func (r *run) undoThere(ctx context.Context, c *committer, l *tandem.Linked, now
 
 // undoCreate takes back a device that the run created, unless it changed since. Its assignment stays
 // unlinked, so that nothing brings it back (S17).
-func (r *run) undoCreate(ctx context.Context, c *committer, l *tandem.Linked, was *tandem.Change) error {
+func (r *run) undoCreate(ctx context.Context, c *committer, of *pair, was *tandem.Change) error {
+	l, open := &of.linked, of.open
 	created, err := deviceFrom(was.After)
 	if err != nil {
 		return err
 	}
 	if l.Assignment.Status == tandem.SyncUnlinked {
 		return tandem.Errorf(tandem.Stale, "revert", was.DeviceName, "it is not linked any more")
-	}
-	open, err := r.e.openOf(ctx, r.org, r.service.ID, l)
-	if err != nil {
-		return err
 	}
 	p := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: 1, Successful: 1}}
 	change := about(l)

@@ -35,6 +35,36 @@ func TestS29UndoOfAnEditedCreate(t *testing.T) {
 	}
 }
 
+// TestS29UndoOfMany: more than is read at once, several changes of a device, and names that went from one to the next, on both sides.
+func TestS29UndoOfMany(t *testing.T) {
+	for name, options := range map[string][]option{"sqlite": nil, "postgresql": {onPostgres}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options...)
+			ids := w.remotes("gate", 110)
+			w.completed(w.sync(tandem.OpBidirectional))
+			before := w.sides()
+			w.advance(time.Minute)
+			here := make([]string, len(ids))
+			for i, id := range ids {
+				here[i] = w.localOf(id).ID
+				w.setHere(here[i], "tags", []string{"blue"})
+				w.editRemote(id, tandem.RemotePatch{AddHardwareIDs: []string{"hw-" + id}})
+			}
+			for i, next := range []string{"last", "gate-000", "gate-001"} { // a chain: each can have its old name back after the next one has
+				w.setHere(here[i], "name", next)
+			}
+			run := w.sync(tandem.OpBidirectional)
+			w.completed(run)
+			w.equal(w.remoteDevice(ids[2]).Name, "gate-001")
+			w.completed(w.reverted(run))
+			w.completed(w.sync(tandem.OpBidirectional))
+			w.equal(w.sides(), before)
+			w.completed(w.quiet(tandem.OpBidirectional))
+		})
+	}
+}
+
 // TestS18Revert: what undoing would delete or roll out is guarded like everything else, exactly that is held
 // back, and a person lets it through.
 func TestS18Revert(t *testing.T) {

@@ -103,6 +103,9 @@ func (c *Client) preview(ctx context.Context, org string, one call, each func(ta
 		return tandem.Preview{}, err
 	}
 	p := tandem.Preview{Run: r.run(), PlanID: r.PlanID}
+	if each == nil { // the counts are all that is wanted
+		return p, nil
+	}
 	for i := range r.Details {
 		if err := each(r.Details[i].Change); err != nil {
 			return p, err
@@ -169,7 +172,7 @@ func (c *Client) Runs(ctx context.Context, org string, filter tandem.RunFilter) 
 	query := paging(values("service", filter.ServiceID, "status", string(filter.Status), "operation", string(filter.Operation), "trigger", string(filter.Trigger),
 		"created_by", filter.CreatedBy, "device", filter.DeviceID, "since", instant(filter.Since), "until", instant(filter.Until), "search", filter.Search, "sort", filter.Sort), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("runs"), org: org, query: query}, &r)
-	return r.Runs, r.Pagination.Total, err
+	return r.Runs, r.Pagination.Matches(), err
 }
 
 // Run finds one run.
@@ -192,7 +195,7 @@ func (c *Client) Entries(ctx context.Context, org string, filter tandem.EntryFil
 		at = path("runs", filter.RunID, "entries")
 	}
 	err := c.do(ctx, call{method: http.MethodGet, path: at, org: org, query: query}, &r)
-	return r.Entries, r.Pagination.Total, err
+	return r.Entries, r.Pagination.Matches(), err
 }
 
 // Plans lists stored plans of a service, or of all, newest first.

@@ -221,6 +221,9 @@ var syncForeign = cases{
 	"Entries": func(b *world, a filled) []outcome {
 		return append(two(b.st.Entries(b.ctx, b.org, tandem.EntryFilter{RunID: a.run.ID})), two(b.st.Entries(b.ctx, b.org, tandem.EntryFilter{DeviceID: a.device.ID}))...)
 	},
+	"DoneEntries": func(b *world, a filled) []outcome {
+		return one(b.st.DoneEntries(b.ctx, b.org, a.run.ID, tandem.EntryPlace{}, 10))
+	},
 	"RequestCancel":   func(b *world, a filled) []outcome { return refused(b.st.RequestCancel(b.ctx, b.org, a.run.ID)) },
 	"CancelRequested": func(b *world, a filled) []outcome { return one(b.st.CancelRequested(b.ctx, b.org, a.run.ID)) },
 	"Conflict": func(b *world, a filled) []outcome {

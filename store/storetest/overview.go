@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"tandem"
@@ -144,6 +147,34 @@ var overviewTests = map[string]func(*world){
 			}))
 			w.equal(got, want)
 		}
+	},
+	"what a run did is read from its end, some at a time": func(w *world) {
+		run, other, d := w.newRun(w.service("s")), w.newRun(w.service("u")), w.device("d")
+		var entries, want []tandem.Entry
+		for i := range 7 {
+			entries = append(entries, w.newEntry(run, d, func(e *tandem.Entry) { e.CreatedAt = w.now.Add(time.Duration(i/2) * time.Minute) }))
+		}
+		entries[3].Outcome = tandem.OutcomeFailed
+		for i, e := range entries {
+			if i != 3 {
+				want = append(want, e)
+			}
+		}
+		slices.SortFunc(want, func(a, b tandem.Entry) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(b.ID, a.ID))
+		})
+		w.apply(tandem.Changes{PutRuns: []tandem.Run{run, other}, Entries: append(entries, w.newEntry(other, d))})
+		var got []tandem.Entry
+		for place := (tandem.EntryPlace{}); ; {
+			some, err := w.st.DoneEntries(w.ctx, w.org, run.ID, place, 2)
+			w.must(err)
+			if len(some) == 0 {
+				break
+			}
+			got = append(got, some...)
+			place = tandem.EntryPlace{CreatedAt: some[len(some)-1].CreatedAt, ID: some[len(some)-1].ID}
+		}
+		w.equal(got, want)
 	},
 	"a device's history names runs, their triggers and the webhooks that led to them, and edits": historyOfDevice,
 	"where a run stands is what was noted last, until it ends": func(w *world) {
@@ -322,6 +353,8 @@ func readOverview(w *world, f queried) {
 	for _, q := range []tandem.ConflictFilter{{}, {ServiceID: f.service.ID}, {Field: "name"}, {Type: tandem.InitialMismatch}, {Search: "device-7"}} {
 		check(w.st.ConflictGroups(w.ctx, w.org, q))
 	}
+	check(w.st.DoneEntries(w.ctx, w.org, f.run.ID, tandem.EntryPlace{}, 10))
+	check(w.st.DoneEntries(w.ctx, w.org, f.run.ID, tandem.EntryPlace{CreatedAt: w.now, ID: f.run.ID}, 10))
 	w.must(w.st.UndoneEntries(w.ctx, w.org, f.run.ID, 10, func(*tandem.Entry) {}))
 	for _, field := range []tandem.Path{"", "name", "metadata/x"} {
 		_, _, err := w.st.DeviceEntries(w.ctx, w.org, f.device.ID, field, 10)

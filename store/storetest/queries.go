@@ -40,6 +40,22 @@ func (r *recorder) BeforeQuery(ctx context.Context, event *bun.QueryEvent) conte
 	return ctx
 }
 
+// during gives the distinct SELECTs that read makes.
+func (r *recorder) during(read func()) []string {
+	r.set(true)
+	read()
+	return r.set(false)
+}
+
+// set begins a list, or ends it.
+func (r *recorder) set(on bool) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.on, r.list, r.seen = on, nil, map[string]bool{}
+	return list
+}
+
 // AfterQuery does nothing.
 func (*recorder) AfterQuery(context.Context, *bun.QueryEvent) {}
 
@@ -66,24 +82,20 @@ func RunQueries(t *testing.T, db Database, analyze string, explain func(t *testi
 	if _, err := hooked.DB().ExecContext(t.Context(), analyze); err != nil {
 		t.Fatal(err)
 	}
-	record.on = true
-	readEverything(w, f)
-	record.on = false
-	if len(record.list) < 40 {
-		t.Errorf("only %d queries were seen", len(record.list))
+	queries := record.during(func() { readEverything(w, f) })
+	if len(queries) < 40 {
+		t.Errorf("only %d queries were seen", len(queries))
 	}
-	for _, query := range record.list {
+	for _, query := range queries {
 		for _, table := range explain(t, st, w.org, query, false) {
 			t.Errorf("%s is read from end to end by:\n%.600s", table, query)
 		}
 	}
-	record.on, record.list, record.seen = true, nil, map[string]bool{}
-	readSorted(w, f)
-	record.on = false
-	if len(record.list) < 30 {
-		t.Errorf("only %d sorted listings were seen", len(record.list))
+	queries = record.during(func() { readSorted(w, f) })
+	if len(queries) < 30 {
+		t.Errorf("only %d sorted listings were seen", len(queries))
 	}
-	for _, query := range record.list {
+	for _, query := range queries {
 		for _, what := range explain(t, st, w.org, query, strings.Contains(query, "ORDER BY")) {
 			t.Errorf("%s: what is sorted is not read in the order of an index:\n%.600s", what, query)
 		}

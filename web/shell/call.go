@@ -123,7 +123,12 @@ func (c *Call) remember(slug string) {
 	if cookie, err := c.R.Cookie(orgCookie); err == nil && cookie.Value == slug {
 		return
 	}
-	http.SetCookie(c.W, &http.Cookie{Name: orgCookie, Value: slug, Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.R.TLS != nil})
+	http.SetCookie(c.W, &http.Cookie{Name: orgCookie, Value: slug, Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.secure()})
+}
+
+// secure reports whether the browser reaches this server by TLS only, a proxy's too.
+func (c *Call) secure() bool {
+	return c.R.TLS != nil || strings.HasPrefix(c.Site.PublicURL, "https://")
 }
 
 func (c *Call) toSignIn() {

@@ -157,7 +157,7 @@ func (c *Call) keepFlash() {
 		return
 	}
 	http.SetCookie(c.W, &http.Cookie{Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(text), Path: "/", MaxAge: 60, HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, Secure: c.R.TLS != nil})
+		SameSite: http.SameSiteLaxMode, Secure: c.secure()})
 }
 
 // flash takes what the page before left to be told.
@@ -166,7 +166,7 @@ func (c *Call) flash() []toast {
 	if err != nil || cookie.Value == "" {
 		return nil
 	}
-	http.SetCookie(c.W, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.R.TLS != nil})
+	http.SetCookie(c.W, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.secure()})
 	text, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil {
 		return nil

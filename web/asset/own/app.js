@@ -164,6 +164,21 @@ document.body.addEventListener("htmx:sse:after:connection", (event) => {
 if (document.querySelector("#stream")?._htmx?.sse?.status < 400) say("on", "Live"); // it was connected before this was read
 document.body.addEventListener("htmx:sse:error", () => say("off", "Not live: trying again"));
 document.body.addEventListener("htmx:sse:close", () => say("off", "Not live"));
+// htmx tries again where a connection ends, and not where the first one did not come about.
+let pause = 5;
+function reconnect() {
+  const stream = document.querySelector("#stream");
+  if (!stream) return;
+  if (stream._htmx?.sse) {
+    pause = 5;
+  } else {
+    say("off", "Not live: trying again");
+    pause = Math.min(pause * 2, 60);
+    stream.dispatchEvent(new Event("again"));
+  }
+  setTimeout(reconnect, pause * 1000);
+}
+setTimeout(reconnect, pause * 1000);
 
 // Signing out.
 document.addEventListener("click", async (event) => {
@@ -205,4 +220,14 @@ document.addEventListener("submit", async (event) => {
   } finally {
     if (button) button.disabled = false;
   }
+});
+
+// A link back to a list leads to where the person came from, with its filters.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-back]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !document.referrer) return;
+  const from = new URL(document.referrer);
+  if (from.origin !== location.origin || from.pathname !== link.pathname || !from.search) return;
+  event.preventDefault();
+  location.assign(from);
 });
