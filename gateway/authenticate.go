@@ -125,9 +125,7 @@ func (g *Gateway) admit(ctx context.Context, key credentialKey, address string, 
 		return Device{}, nil, errWrong()
 	}
 	g.uses.note(&e.found.Credential, now)
-	f := &e.found
-	return Device{ID: f.Device.ID, OrganizationID: f.Device.OrganizationID, Organization: f.Slug, DeviceID: f.Device.DeviceID, Name: f.Device.Name,
-		CredentialID: f.Credential.ID, key: key}, e, nil
+	return e.device(key), e, nil
 }
 
 // HashSecret is what is kept of a random secret: SHA-256, hex.

@@ -13,6 +13,8 @@ import (
 type Store interface {
 	FindCredential(ctx context.Context, kind tandem.CredentialKind, key string) (tandem.Credentialed, error)
 	TouchCredentials(ctx context.Context, uses []tandem.CredentialUse) error
+	Organization(ctx context.Context, idOrSlug string) (tandem.Organization, error)
+	FindDevices(ctx context.Context, org, ref string) ([]tandem.Device, error)
 	tandem.TelemetryStore
 	TakeCommands(ctx context.Context, org string, devices []string, via tandem.Via, again bool) ([]tandem.Command, error)
 	ReturnCommands(ctx context.Context, org string, ids []string) error

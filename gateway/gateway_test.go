@@ -431,3 +431,49 @@ func TestManyDevicesAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestADeviceThatAnotherVouchesFor(t *testing.T) {
+	onBoth(t, func(w *world) {
+		in, err := w.g.Named(w.ctx, "acme-"+w.org, "sensor-1")
+		w.must(err)
+		equal(w, in.ID, w.device.ID)
+		_, err = w.g.Report(w.ctx, in, body(`{"battery":12}`))
+		w.must(err)
+		equal(w, *w.read(&w.device).BatteryLevel, 12)
+		for _, other := range [][2]string{{"acme-" + w.org, "sensor-2"}, {"acme-" + w.org, w.device.ID}, {w.org, "sensor-1"}, {"umbrella", "sensor-1"}, {"", ""}} {
+			_, err = w.g.Named(w.ctx, other[0], other[1])
+			w.want(err, tandem.NotFound)
+		}
+		d := w.read(&w.device)
+		d.Enabled = false
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{UpdateDevices: []tandem.Device{d}}))
+		w.until("a disabled device is out", 2*time.Second, func() bool {
+			_, err := w.g.Named(w.ctx, "acme-"+w.org, "sensor-1")
+			return tandem.Is(err, tandem.Unauthorized)
+		})
+	})
+}
+
+func TestARedeliveryOfWhatIsUnderWayCountsOnce(t *testing.T) {
+	onBoth(t, func(w *world) {
+		in := w.in(&w.device)
+		first := body(`{"n":1}`)
+		first.Number = 7
+		again := first
+		again.Again = true
+		other := again
+		other.Number = 8
+		all := make([]*gateway.Pending, 3)
+		for i, m := range []gateway.Message{first, again, other} {
+			var err error
+			all[i], err = w.g.Begin(w.ctx, in, m)
+			w.must(err)
+		}
+		for i, duplicate := range []bool{false, true, false} {
+			receipt, err := all[i].Wait(w.ctx)
+			w.must(err)
+			equal(w, receipt.Duplicate, duplicate)
+		}
+		equal(w, len(w.history(&w.device, "telemetry")), 2)
+	})
+}

@@ -129,7 +129,11 @@ func (k *known) look(ctx context.Context, key credentialKey, done chan struct{},
 		return nil, away(ctx.Err())
 	}
 	e = &entry{key: key, asked: k.o.Clock()}
-	e.found, err = k.o.Store.FindCredential(ctx, key.kind, key.key)
+	if key.kind == namedKind {
+		e.found, err = findNamed(ctx, k.o.Store, key.key)
+	} else {
+		e.found, err = k.o.Store.FindCredential(ctx, key.kind, key.key)
+	}
 	switch {
 	case tandem.Is(err, tandem.NotFound):
 		e.found = tandem.Credentialed{}

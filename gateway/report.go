@@ -23,6 +23,9 @@ const awayRetry = 2 * time.Second
 // TelemetryPath is where a payload stands in a device's history when it names no other place.
 const TelemetryPath = "telemetry"
 
+// heldFor is how long a device's messages may have waited elsewhere.
+const heldFor = time.Hour
+
 // mostPath bounds a path, in bytes.
 const mostPath = 200
 
@@ -34,6 +37,7 @@ type Message struct {
 	Path        string     // below the device's telemetry, "" for TelemetryPath
 	At          *time.Time // by the device's clock, for reports that name no time; nil where it said none
 	Again       bool       // the protocol says that it may be a redelivery: the same content within a minute counts once
+	Held        bool       // it came by somebody who keeps messages while this program is away: an hour's worth may come at once
 	Number      uint16     // what the protocol tells a device's messages apart by, a redelivery having the same; 0 for nothing
 }
 
@@ -78,7 +82,11 @@ func (g *Gateway) Begin(ctx context.Context, d Device, m Message) (*Pending, err
 			return p, nil
 		}
 	}
-	if wait := state.take(len(said), g.o.Rate, g.o.Burst, began); wait > 0 {
+	burst := g.o.Burst
+	if m.Held {
+		burst = max(burst, int(g.o.Rate*heldFor.Seconds()))
+	}
+	if wait := state.take(len(said), g.o.Rate, burst, began); wait > 0 {
 		g.o.Meter.Count(m.Via, TooMany, len(said))
 		return nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Thing: d.DeviceID, Message: "the device reports too often",
 			Hint: "send less, or several reports in one message", RetryAfter: wait}
