@@ -15,9 +15,8 @@ import (
 
 // The bounds of handshakes.
 const (
-	handshakeTime = 30 * time.Second // a slow network takes several seconds for each of its three rounds
-	keyTime       = 5 * time.Second  // for asking for a key
-	mostGuesses   = 4                // handshakes at once of one identity at one address
+	keyTime     = 5 * time.Second // for asking for a key
+	mostGuesses = 4               // handshakes at once of one identity at one address
 )
 
 // suites are those of pre-shared keys: what constrained devices have, and those that keep past messages secret first.
@@ -42,7 +41,7 @@ type handshake struct {
 
 // shake lets a device in, and serves it.
 func (k *socket) shake(l *link) {
-	ctx, cancel := context.WithTimeout(k.s.context, handshakeTime)
+	ctx, cancel := context.WithTimeout(k.s.context, k.s.o.Handshake)
 	defer cancel()
 	h := &handshake{s: k.s, link: l, context: ctx}
 	secured, err := h.run()

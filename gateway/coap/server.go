@@ -16,6 +16,7 @@ import (
 const (
 	DefaultConnections = 20_000           // of devices, at once
 	DefaultIdle        = 30 * time.Minute // that a connection may be silent
+	DefaultHandshake   = 30 * time.Second // for one: a slow network takes several seconds for each of its three rounds
 	mostOfDevice       = 8                // connections of one device; the oldest goes for one more
 	idleEnough         = 30 * time.Second // silent for so long, a connection goes for a new one when there are too many
 	sweepEvery         = time.Minute
@@ -30,6 +31,7 @@ type Options struct {
 	Log         *slog.Logger  // nil for none
 	Connections int           // at most; 0 for DefaultConnections
 	Idle        time.Duration // 0 for DefaultIdle
+	Handshake   time.Duration // 0 for DefaultHandshake
 }
 
 // Server serves devices over any number of sockets. Close ends it, before its Gateway.
@@ -63,6 +65,9 @@ func New(o Options) *Server {
 	}
 	if o.Idle == 0 {
 		o.Idle = DefaultIdle
+	}
+	if o.Handshake == 0 {
+		o.Handshake = DefaultHandshake
 	}
 	s := &Server{o: o, conns: map[*conn]struct{}{}, devices: map[string][]*conn{}}
 	s.context, s.cancel = context.WithCancel(context.Background())
