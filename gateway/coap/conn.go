@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message"
-	"github.com/plgd-dev/go-coap/v3/message/codes"
 
 	"tandem"
 	"tandem/gateway"
@@ -108,7 +107,12 @@ func (c *conn) receive(data []byte) {
 	switch {
 	case f.kind == message.Acknowledgement || f.kind == message.Reset:
 		c.acknowledged(f.id, f.kind == message.Acknowledgement)
-	case f.code >= codes.GET && f.code < 32: // a request
+		if f.kind == message.Acknowledgement && f.isRequest() {
+			// No acknowledgement may ask for something, but go-coap's devices ask so for the rest of a notification.
+			f.kind = message.NonConfirmable
+			c.request(&f)
+		}
+	case f.isRequest():
 		c.request(&f)
 	case f.kind == message.Confirmable: // asks whether somebody is there, or answers what nobody asked
 		c.send(empty(message.Reset, f.id))

@@ -69,6 +69,9 @@ func readFrame(data []byte) (frame, error) {
 	return f, nil
 }
 
+// isRequest reports whether a message asks for something.
+func (f *frame) isRequest() bool { return f.code >= codes.GET && f.code < 32 }
+
 // request is a frame that asks for something.
 type request struct {
 	frame
