@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,9 +32,9 @@ import (
 // fails is a store that can be away.
 type fails struct {
 	tandem.ServerStore
-	away   atomic.Bool
-	stored atomic.Int64 // transactions of reports
-	slow   atomic.Int64 // nanoseconds before each of them
+	away  atomic.Bool
+	begun atomic.Int64 // transactions of reports
+	slow  atomic.Int64 // nanoseconds that each of them takes longer
 }
 
 var errAway = tandem.Errorf(tandem.Unavailable, "test", "", "the database is away")
@@ -43,10 +44,10 @@ func (f *fails) ApplyAll(ctx context.Context, all []tandem.OrganizationChanges) 
 	if f.away.Load() {
 		return errAway
 	}
+	f.begun.Add(1)
 	if slow := time.Duration(f.slow.Load()); slow > 0 {
 		<-time.After(slow)
 	}
-	f.stored.Add(1)
 	return f.ServerStore.ApplyAll(ctx, all)
 }
 
@@ -67,7 +68,8 @@ type world struct {
 	device        tandem.Device
 	g             *gateway.Gateway
 	s             *coap.Server
-	secure, plain string // addresses
+	secure, plain string   // addresses
+	sockets       sync.Map // of the connections of shake
 }
 
 func id() string { return uuid.Must(uuid.NewV7()).String() }
@@ -179,6 +181,7 @@ func (w *world) shake(identity, key, local string, within time.Duration) (*piond
 	w.must(err)
 	c, err := piondtls.Client(socketOf{socket}, to, psk(identity, key))
 	w.must(err)
+	w.sockets.Store(c, socket)
 	w.Cleanup(func() {
 		// It may have ended already.
 		_ = c.Close()
@@ -187,6 +190,42 @@ func (w *world) shake(identity, key, local string, within time.Duration) (*piond
 	ctx, cancel := context.WithTimeout(w.Context(), within)
 	defer cancel()
 	return c, c.HandshakeContext(ctx)
+}
+
+// socket gives what a connection of shake is over.
+func (w *world) socket(c *piondtls.Conn) *net.UDPConn {
+	w.Helper()
+	kept, _ := w.sockets.Load(c)
+	socket, ok := kept.(*net.UDPConn)
+	if !ok {
+		w.Fatal("the connection is not one of shake's")
+	}
+	return socket
+}
+
+// rawAgain connects as the device from the address that it had, as if it had lost its power.
+func (w *world) rawAgain(former *piondtls.Conn) *piondtls.Conn {
+	w.Helper()
+	socket := w.socket(former)
+	local := socket.LocalAddr().String()
+	w.must(socket.Close()) // nothing is told to the other side
+	return w.raw(&w.device, local)
+}
+
+// inject sends a datagram from a connection's own address.
+func (w *world) inject(c *piondtls.Conn, data []byte) {
+	w.Helper()
+	_, err := w.socket(c).Write(data)
+	w.must(err)
+}
+
+// hello begins a handshake.
+func hello(random byte) []byte {
+	body := append([]byte{254, 253}, bytes.Repeat([]byte{random}, 32)...)
+	body = append(body, 0, 0, 0, 2, 0xc0, 0xa8, 1, 0)                              // no session, no cookie, one suite, no compression
+	head := []byte{1, 0, 0, byte(len(body)), 0, 0, 0, 0, 0, 0, 0, byte(len(body))} // a ClientHello, the first message, in one fragment
+	record := []byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, random, 0, byte(len(head) + len(body))}
+	return append(append(record, head...), body...)
 }
 
 // raw connects as a device that writes its messages itself.
