@@ -161,32 +161,48 @@ type fleetKey struct {
 	slot int32
 }
 
-// sorted puts only that part of the matches in order which the page shows.
+// sorted puts only that part of the matches in order which the page shows: of the others it keeps no more than come before
+// the page's end as far as it has seen them.
 func (f *fleet) sorted(q *fleetFilter, key func(row *fleetRow) int64, down bool, offset, limit int) (page []int32, total int) {
-	var all []fleetKey
-	for slot := range f.rows {
-		if row := &f.rows[slot]; q.has(row) {
-			all = append(all, fleetKey{key(row), int32(slot)})
-		}
-	}
-	from, to := min(offset, len(all)), min(offset+limit, len(all))
+	end, atLeast := offset+limit, 512
 	compare := func(a, b fleetKey) int {
+		if down {
+			return cmp.Or(cmp.Compare(a.key, b.key), strings.Compare(f.rows[b.slot].id, f.rows[a.slot].id))
+		}
 		return cmp.Or(cmp.Compare(a.key, b.key), strings.Compare(f.rows[a.slot].id, f.rows[b.slot].id))
 	}
-	if down {
-		forward := compare
-		compare = func(a, b fleetKey) int { return forward(b, a) }
+	var kept []fleetKey
+	full, last := false, fleetKey{}
+	for slot := range f.rows {
+		row := &f.rows[slot]
+		if !q.has(row) {
+			continue
+		}
+		total++
+		one := fleetKey{key(row), int32(slot)}
+		if down {
+			one.key = ^one.key // the last is the first
+		}
+		if full && (one.key > last.key || compare(one, last) > 0) {
+			continue
+		}
+		kept = append(kept, one)
+		if len(kept) >= 2*max(end, atLeast) {
+			settle(kept, end-1, end, compare)
+			kept, full, last = kept[:end], true, kept[end-1]
+		}
 	}
-	settle(all, from, to, compare)
-	for _, one := range all[from:to] {
+	from, to := min(offset, len(kept)), min(end, len(kept))
+	settle(kept, from, to, compare)
+	for _, one := range kept[from:to] {
 		page = append(page, one.slot)
 	}
-	return page, len(all)
+	return page, total
 }
 
 // settle puts what belongs at the places from to to there, in order; what is before and after them is in none. No two are
 // equal.
-func settle[T any](all []T, from, to int, compare func(a, b T) int) {
+func settle(all []fleetKey, from, to int, compare func(a, b fleetKey) int) {
 	const few = 48
 	for from < to && len(all) > few {
 		pivot := all[middle(all, compare)]
@@ -214,7 +230,7 @@ func settle[T any](all []T, from, to int, compare func(a, b T) int) {
 }
 
 // middle gives the place of one that is likely to have as many before as after it.
-func middle[T any](all []T, compare func(a, b T) int) int {
+func middle(all []fleetKey, compare func(a, b fleetKey) int) int {
 	const spread = 9
 	var places [spread]int
 	for i := range places {
