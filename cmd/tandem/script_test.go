@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"web":      startWebsite,
 			"hook":     startHook,
 			"serve":    startServer,
+			"ingest":   ingestAs,
 			"until":    until,
 			"exit":     exitIs,
 			"sql":      sqlite3,
@@ -316,6 +317,29 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 		_ = cmd.Process.Signal(os.Interrupt) // a server that has ended already has no process
 		_ = cmd.Wait()                       // how it ended is serve's own test
 	})
+}
+
+// ingestAs is `ingest STATUS METHOD PATH [BODY]`: what the device with the token $DEVICE_TOKEN asks the server, and the
+// status that it must get; the reply is in ingest.json.
+func ingestAs(ts *testscript.TestScript, _ bool, args []string) {
+	body := ""
+	if len(args) > 3 {
+		body = args[3]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[1], ts.Getenv("SERVER_URL")+"/ingest/v1/"+args[2], strings.NewReader(body))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+ts.Getenv("DEVICE_TOKEN"))
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	reply, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if strconv.Itoa(resp.StatusCode) != args[0] {
+		ts.Fatalf("%d, want %s: %s", resp.StatusCode, args[0], reply)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("ingest.json"), reply, 0o600))
 }
 
 // until is `until PATTERN command…`: it does the command again until its output matches.
