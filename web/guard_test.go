@@ -55,13 +55,13 @@ func routes(t *testing.T) []route {
 
 // things are the ids that addresses and forms name.
 type things struct {
-	device, service, run, plan, conflict, delivery, alert, channel, person, token, invitation, external string
+	device, service, run, plan, conflict, delivery, alert, channel, person, token, invitation, external, credential, command string
 }
 
 // nothing has an id of each kind that nobody has.
 var nothing = things{"01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b", "01900000-0000-7000-8000-00000000000c", "01900000-0000-7000-8000-00000000000d",
 	"01900000-0000-7000-8000-00000000000e", "01900000-0000-7000-8000-00000000000f", "01900000-0000-7000-8000-000000000010", "01900000-0000-7000-8000-000000000011",
-	"01900000-0000-7000-8000-000000000012", "01900000-0000-7000-8000-000000000013", "01900000-0000-7000-8000-000000000014", "000000000000000000000000"}
+	"01900000-0000-7000-8000-000000000012", "01900000-0000-7000-8000-000000000013", "01900000-0000-7000-8000-000000000014", "000000000000000000000000", "01900000-0000-7000-8000-000000000015", "01900000-0000-7000-8000-000000000016"}
 
 // of gives the ids of what is in a world.
 func of(t *testing.T, l *webtest.Lived) things {
@@ -75,12 +75,13 @@ func of(t *testing.T, l *webtest.Lived) things {
 		t.Fatalf("invitations: %v, %v", invitations, err)
 	}
 	return things{device: l.Row.ID, service: l.Service.ID, run: l.Edited.ID, plan: l.PlanID, conflict: l.Disputed[0].ID, delivery: l.Sent[0].ID, alert: l.Alerts[0].ID,
-		channel: l.Channel.ID, person: l.Members[0].ID, token: tokens[0].ID, invitation: invitations[0].ID, external: l.Row.Assignments[0].ExternalDeviceID}
+		channel: l.Channel.ID, person: l.Members[0].ID, token: tokens[0].ID, invitation: invitations[0].ID, external: l.Row.Assignments[0].ExternalDeviceID,
+		credential: l.Credential.ID, command: l.Command.ID}
 }
 
 // list gives them in the order of the fields.
 func (x *things) list() []string {
-	return []string{x.device, x.service, x.run, x.plan, x.conflict, x.delivery, x.alert, x.channel, x.person, x.token, x.invitation, x.external}
+	return []string{x.device, x.service, x.run, x.plan, x.conflict, x.delivery, x.alert, x.channel, x.person, x.token, x.invitation, x.external, x.credential, x.command}
 }
 
 // path fills a pattern in.
@@ -95,13 +96,13 @@ func (x *things) path(pattern string) string {
 			break
 		}
 	}
-	return strings.NewReplacer("{id}", id, "{service}", x.service, "{tab}", "sync", "{$}", "").Replace(pattern)
+	return strings.NewReplacer("{id}", id, "{service}", x.service, "{credential}", x.credential, "{command}", x.command, "{tab}", "sync", "{$}", "").Replace(pattern)
 }
 
 // values are what forms and addresses name besides; each handler takes what it knows.
 func (x *things) values(r route) url.Values {
 	v := url.Values{"service": {x.service}, "device": {x.device}, "external": {x.external}, "id": {x.device}, "action": {"tag"}, "do": {"tag"}, "format": {"csv"}, "take": {"local"}, "version": {"1"},
-		"public_url": {"https://tandem.example.com"}, "operation": {"import"}, "active": {"on"}, "role": {"admin"}, "was": {"admin"}, "sure": {"on"}, "escalate": {"5"}}
+		"public_url": {"https://tandem.example.com"}, "operation": {"import"}, "active": {"on"}, "role": {"admin"}, "was": {"admin"}, "sure": {"on"}, "escalate": {"5"}, "kind": {"token"}}
 	switch {
 	case strings.HasPrefix(r.pattern, "/conflicts"):
 		v.Set("id", x.conflict+".1")

@@ -32,6 +32,7 @@ type Options struct {
 	Place     func(context.Context) string // where a live stream is to begin; may be nil
 	Changed   func(userID string)          // told whose rights a page changed; may be nil
 	Provider  bool                         // people may sign in through an identity provider
+	Doors     func() []string              // where devices are served besides over HTTP, as URLs; may be nil
 	PublicURL string
 	Version   string
 	Tour      bool // the pages have the demo's tour
@@ -40,7 +41,7 @@ type Options struct {
 
 // New gives the handler of all pages, for "/".
 func New(o Options) (http.Handler, error) {
-	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Place: o.Place, Changed: o.Changed, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour, Retention: o.Retention})
+	site, err := shell.New(shell.Options{Registry: o.Registry, Log: o.Log, Clock: o.Clock, Actor: o.Actor, Place: o.Place, Changed: o.Changed, Doors: o.Doors, PublicURL: o.PublicURL, Version: o.Version, Tour: o.Tour, Retention: o.Retention})
 	if err != nil {
 		return nil, err
 	}

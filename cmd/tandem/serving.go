@@ -188,7 +188,7 @@ func (v *serving) shell(ctx context.Context) error {
 		return err
 	}
 	pages, err := web.New(web.Options{Registry: v.registry, Log: v.log, Clock: v.Clock, Actor: v.api.Actor, Place: v.api.Place, Changed: v.api.ForgetUser,
-		Provider: v.cmd.OIDCIssuer != "", PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour, Retention: v.cmd.retention()})
+		Provider: v.cmd.OIDCIssuer != "", Doors: func() []string { return v.devices.places }, PublicURL: v.cmd.PublicURL, Version: version, Tour: v.tour, Retention: v.cmd.retention()})
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,14 @@ func Register(s *shell.Site) {
 	s.Handle("POST /devices/{id}/link", linkTo)
 	s.Handle("POST /devices/{id}/unlink", unlink)
 	s.Handle("POST /devices/{id}/sync", syncNow)
+	s.Handle("GET /devices/{id}/credentials/new", newCredential)
+	s.Handle("POST /devices/{id}/credentials", addCredential)
+	s.Handle("GET /devices/{id}/credentials/{credential}/rotate", rotatePage)
+	s.Handle("POST /devices/{id}/credentials/{credential}/rotate", rotate)
+	s.Handle("POST /devices/{id}/credentials/{credential}/revoke", revokeCredential)
+	s.Handle("GET /devices/{id}/commands", commandsPage)
+	s.Handle("POST /devices/{id}/commands", sendCommand)
+	s.Handle("POST /devices/{id}/commands/{command}/cancel", cancelCommand)
 }
 
 // services gives the organization's services by name, none where the person may not read them.

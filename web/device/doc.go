@@ -6,6 +6,9 @@
 //	export.go  the file of devices; import.go takes one
 //	form.go    one device's fields, to make it and to edit it; stale.go where somebody else was faster
 //	show.go    one device: its sides, links, conflicts
-//	history.go what changed it; plot.go what it reported
+//	history.go what changed it
+//	reported.go what it last reported; plot.go what it reported over time
+//	credential.go what it proves itself with; try_line.go a line for a terminal that does
+//	command.go what it is told to do
 //	link.go    linking it to a remote device
 package device

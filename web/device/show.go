@@ -23,6 +23,9 @@ type page struct {
 	values   []value // the last of all that it reported
 
 	olderReports bool // there are more than values were looked for in
+	credentials  credentials
+	letIn        bool // it has a credential that works
+	commands     commands
 }
 
 // troubles are what is not well with a device, and the syncs of it alone.
@@ -73,8 +76,23 @@ func show(c *shell.Call) error {
 			return err
 		}
 		return c.Part(valuesCard(p))
+	case "credentials":
+		if err := p.readCredentials(); err != nil {
+			return err
+		}
+		return c.Part(credentialsCard(p))
+	case "command":
+		if err := p.readCredentials(); err != nil {
+			return err
+		}
+		return c.Part(commandSend(p))
+	case "commands":
+		if err := p.readCommands(); err != nil {
+			return err
+		}
+		return c.Part(commandList(p))
 	}
-	reads := []func() error{p.compareStored, p.readTroubles, p.readHistory, p.readValues}
+	reads := []func() error{p.compareStored, p.readTroubles, p.readHistory, p.readValues, p.readCredentials, p.readCommands}
 	if p.plots.pending = c.Query("span") == ""; !p.plots.pending { // else the page asks for them once it is there
 		reads = append(reads, p.readPlots)
 	}
@@ -86,7 +104,7 @@ func show(c *shell.Call) error {
 			return err
 		}
 	}
-	return c.Page(shell.Frame{Title: p.d.Name, Section: shell.Devices, Scripts: []string{"uplot.js", "plot.js", "device.js"}, Styles: []string{"uplot.css"}}, showPage(p))
+	return c.Page(shell.Frame{Title: p.d.Name, Section: shell.Devices, Scripts: []string{"uplot.js", "plot.js", "device.js", "integration.js"}, Styles: []string{"uplot.css"}}, showPage(p))
 }
 
 // pageOf reads the device that the address names.

@@ -23,7 +23,9 @@ type Options struct {
 	// Place gives where a live stream is to begin so that it misses nothing from now on; nil or "" for when it is opened.
 	Place func(context.Context) string
 	// Changed is told whose rights or name a page changed, so that what is remembered of them ends; nil for nobody.
-	Changed   func(userID string)
+	Changed func(userID string)
+	// Doors gives where devices are served besides over HTTP, as URLs such as mqtt://127.0.0.1:1883; nil for nowhere.
+	Doors     func() []string
 	PublicURL string // how people and services reach the server, "" where that is not known
 	Version   string
 	Tour      bool             // the pages have the demo's tour

@@ -1,6 +1,9 @@
 package webtest
 
 import (
+	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +178,22 @@ func (w *World) Conflict(row tandem.DeviceRow, field string, local, remote any) 
 		w.t.Fatalf("editing %s of %s on both sides made no conflict", field, row.Name)
 	}
 	return found[0]
+}
+
+// Report posts a payload as the device whose token it is.
+func (w *World) Report(token, payload string) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.URL+"/ingest/v1/telemetry", strings.NewReader(payload))
+	must(w.t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", "application/json")
+	reply, err := (&http.Client{Timeout: Patience}).Do(request)
+	must(w.t, err)
+	text, err := io.ReadAll(reply.Body)
+	must(w.t, errors.Join(err, reply.Body.Close()))
+	if reply.StatusCode != http.StatusAccepted {
+		w.t.Fatalf("the report %s is answered %s: %s", payload, reply.Status, text)
+	}
 }
 
 // Wait waits until something that happens elsewhere is so.

@@ -17,20 +17,23 @@ import (
 // answer, a run that is held back, deliveries, people. Each page has something to show in it.
 type Lived struct {
 	*World
-	Spare    client.Service     // does not answer
-	Row      tandem.DeviceRow   // a device with a history
-	Failing  tandem.DeviceRow   // one whose writes are refused
-	Disputed []tandem.Conflict  // open
-	Edited   tandem.Run         // that changed both sides
-	Failed   tandem.Run         // that failed for one device
-	Held     tandem.Run         // whose deletions wait for a person
-	PlanID   string             // of a run that was not done
-	Sent     []tandem.Delivery  // received webhooks
-	Alerts   []tandem.Alert     // open
-	Channel  tandem.Channel     // where they are sent
-	Invited  string             // the secret of an open invitation
-	Members  []*Person          // besides the owner
-	rows     []tandem.DeviceRow // all that were imported
+	Spare    client.Service    // does not answer
+	Row      tandem.DeviceRow  // a device with a history
+	Failing  tandem.DeviceRow  // one whose writes are refused
+	Disputed []tandem.Conflict // open
+	Edited   tandem.Run        // that changed both sides
+	Failed   tandem.Run        // that failed for one device
+	Held     tandem.Run        // whose deletions wait for a person
+	PlanID   string            // of a run that was not done
+	Sent     []tandem.Delivery // received webhooks
+	Alerts   []tandem.Alert    // open
+	Channel  tandem.Channel    // where they are sent
+	Invited  string            // the secret of an open invitation
+	Members  []*Person         // besides the owner
+
+	Credential tandem.Credential  // of the device with a history
+	Command    tandem.Command     // that waits for it
+	rows       []tandem.DeviceRow // all that were imported
 }
 
 // Live makes one. It takes some seconds.
@@ -42,6 +45,7 @@ func Live(t testing.TB, options ...Option) *Lived {
 	l.Row, l.Failing = l.rows[0], l.rows[1]
 	l.people()
 	l.deliveries()
+	l.speaks()
 	l.edits()
 	l.failures()
 	l.unlinked()
@@ -80,6 +84,20 @@ func (l *Lived) deliveries() {
 		must(l.t, err)
 		return len(l.Sent) >= 20
 	})
+}
+
+// speaks lets a device in, which reports by itself and has a command waiting.
+func (l *Lived) speaks() {
+	l.t.Helper()
+	var secret string
+	var err error
+	l.Credential, secret, err = l.API.CreateCredential(l.t.Context(), l.Org.ID, l.Row.ID, registry.NewCredential{Kind: tandem.TokenCredential, Name: "field unit"})
+	must(l.t, err)
+	for i := range 5 {
+		l.Report(secret, fmt.Sprintf(`{"temperature":%.1f,"humidity":%d,"mode":"cooling","valve":{"open":%t}}`, 18.5+float64(i), 40+i, i%2 == 0))
+	}
+	l.Command, err = l.API.SendCommand(l.t.Context(), l.Org.ID, l.Row.ID, registry.NewCommand{Name: "blink", Payload: json.RawMessage(`{"times":3}`)})
+	must(l.t, err)
 }
 
 // edits changes both sides, some of it differently.

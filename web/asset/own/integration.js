@@ -1,11 +1,11 @@
 "use strict";
-// Settings that count only with a choice are shown only with it: data-shown-when="name=value".
+// Settings that count only with a choice are shown only with it: data-shown-when="name=value", or one of some: "name=value,other".
 (() => {
   function all() {
     for (const place of document.querySelectorAll("[data-shown-when]")) {
       const [name, value] = place.dataset.shownWhen.split("=");
       const field = place.closest("form")?.elements[name];
-      if (field) place.hidden = field.value !== value;
+      if (field) place.hidden = !value.split(",").includes(field.value);
     }
   }
   all();
