@@ -18,6 +18,9 @@ import (
 // DefaultClients is how many devices may be connected at once where Options say nothing.
 const DefaultClients = 20_000
 
+// DefaultGreeting is how long a client has to say who it is where Options say nothing.
+const DefaultGreeting = 10 * time.Second
+
 // The bounds of a client.
 const (
 	mostInflight   = 64           // messages under way from one device; further ones are not read meanwhile
@@ -41,6 +44,7 @@ type BrokerOptions struct {
 	WebSocket string        // over WebSockets, with TLS where there is a certificate
 	TLS       *tls.Config   // nil where there is no certificate
 	Clients   int           // that may be connected at once; 0 for DefaultClients
+	Greeting  time.Duration // that a client has for its CONNECT, and for the handshake before it; 0 for DefaultGreeting
 }
 
 // Broker is the MQTT broker for devices. It listens from Open on; Close ends it.
@@ -68,6 +72,9 @@ func Open(ctx context.Context, o BrokerOptions) (*Broker, error) {
 	}
 	if o.Clients == 0 {
 		o.Clients = DefaultClients
+	}
+	if o.Greeting == 0 {
+		o.Greeting = DefaultGreeting
 	}
 	if o.ListenTLS != "" && o.TLS == nil {
 		return nil, tandem.Errorf(tandem.Invalid, "mqtt: listen", o.ListenTLS, "there is no certificate to listen with TLS")

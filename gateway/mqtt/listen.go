@@ -19,7 +19,6 @@ import (
 // Where devices are listened for.
 const (
 	mostPending   = 1000             // connections beyond the clients that there may be: those that have not said who they are
-	greetTime     = 10 * time.Second // for a CONNECT, and the handshake before it
 	headerTime    = 10 * time.Second // for the request that opens a WebSocket
 	acceptPause   = 250 * time.Millisecond
 	subprotocol   = "mqtt"
@@ -120,7 +119,7 @@ func (l *listener) accept(nc net.Conn) {
 
 // establish serves a connection until it ends.
 func (l *listener) establish(c *conn) {
-	if err := c.SetDeadline(time.Now().Add(greetTime)); err == nil {
+	if err := c.SetDeadline(time.Now().Add(l.b.o.Greeting)); err == nil {
 		// What was wrong with the connection was said to its other side.
 		_ = l.next(l.ID(), c)
 	}
