@@ -97,7 +97,8 @@ func (r *Registry) newCommand(actor Actor, d *tandem.Device, add *NewCommand, no
 	return c, p.err("send command", d.DeviceID)
 }
 
-// way finds how a device is reached: through a service and its id there, or (nil) through the gateway.
+// way finds how a device is reached: through a service and its id there, or (nil) through the gateway. Who has no credential
+// here and is on no service may still be known to a broker.
 func (r *Registry) way(ctx context.Context, d *tandem.Device, ref string, now time.Time) (*tandem.Service, string, error) {
 	if ref == "" {
 		own, err := r.Server.Credentials(ctx, d.OrganizationID, d.ID)
@@ -134,6 +135,9 @@ func (r *Registry) way(ctx context.Context, d *tandem.Device, ref string, now ti
 		if s.IsActive && s.ServiceType == "golioth" {
 			return &s, a.ExternalDeviceID, nil
 		}
+	}
+	if r.Brokered {
+		return nil, "", nil
 	}
 	return nil, "", tandem.Errorf(tandem.Invalid, "send command", d.DeviceID, "the device has no way to get it: it has no credential here, and is on no active service").
 		WithHint("make it one: tandem device credential create %s", quoteWord(d.DeviceID))

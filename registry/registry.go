@@ -138,6 +138,8 @@ type Registry struct {
 	Remote func(ctx context.Context, service tandem.Service) (tandem.RemoteProject, error)
 	// Reach reaches devices on a service.
 	Reach func(ctx context.Context, service tandem.Service) (Reach, error)
+	// Brokered says that devices are reached by a broker that knows them itself, so that a credential here is not needed.
+	Brokered bool
 	// Post takes a letter to be sent in the background; it must not block. Nil where no mail is set up.
 	Post func(Letter)
 	// MayCall refuses addresses that a service may not have when they come over the network; nil allows all.

@@ -106,7 +106,7 @@ func newServing(ctx context.Context, c *ServeCmd, s *session, demo ...server.Rou
 	if err = v.shell(ctx); err != nil {
 		return v, err
 	}
-	if err = v.serveMQTT(ctx); err != nil {
+	if err = errors.Join(v.serveMQTT(ctx), v.linkMQTT(ctx)); err != nil {
 		return v, err
 	}
 	v.jobs, err = jobs.Start(ctx, jobs.Options{Database: v.database, Store: v.store, Engine: v.engine, Clock: v.Clock, NewID: newID, Log: v.log,

@@ -22,6 +22,7 @@ type deviceDoor struct {
 	gateway *gateway.Gateway
 	http    http.Handler
 	broker  *mqtt.Broker  // nil where MQTT is not served
+	link    *mqtt.Link    // to a broker elsewhere; nil for none
 	coap    *coap.Server  // nil where it is not served
 	places  []string      // where else than over HTTP, as URLs
 	stopped chan struct{} // closed when requests that wait for commands are to end
@@ -59,6 +60,9 @@ func (v *serving) stopping() {
 func (d *deviceDoor) close() {
 	if d.broker != nil {
 		d.broker.Close()
+	}
+	if d.link != nil {
+		d.link.Close()
 	}
 	if d.coap != nil {
 		d.coap.Close()

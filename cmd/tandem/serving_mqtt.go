@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net"
 	"net/netip"
+	"net/url"
+	"os"
 	"slices"
 
+	"tandem"
 	"tandem/gateway/mqtt"
 )
 
@@ -17,6 +22,12 @@ type mqttFlags struct {
 	MQTTTLSListen       string `name:"mqtt-tls-listen" placeholder:"ADDRESS" help:"Serve MQTT with TLS here, with --tls-cert; without a port, 8883."`
 	MQTTWebsocketListen string `name:"mqtt-websocket-listen" placeholder:"ADDRESS" help:"Serve MQTT over WebSockets here, at /mqtt: with TLS where there is --tls-cert; without a port, 8083."`
 	MQTTClients         int    `name:"mqtt-clients" default:"20000" placeholder:"N" help:"MQTT clients at once."`
+
+	MQTTBroker             string `name:"mqtt-broker" placeholder:"URL" help:"Take what devices publish to this MQTT 5 broker: mqtt://HOST:PORT, mqtts://, ws:// or wss://. It decides who may publish what; processes share its messages."`
+	MQTTBrokerUser         string `name:"mqtt-broker-user" placeholder:"NAME" help:"Who signs in there."`
+	MQTTBrokerPasswordFile string `name:"mqtt-broker-password-file" placeholder:"FILE" help:"The file with that password."`
+	MQTTBrokerCA           string `name:"mqtt-broker-ca" placeholder:"FILE" help:"The authorities (PEM) that its certificate may be signed by, instead of the system's."`
+	MQTTBrokerClient       string `name:"mqtt-broker-client" placeholder:"ID" help:"The client id of this process there: its own, and the same after a restart (tandem, the host's name and the port of --listen)."`
 }
 
 // The ports that MQTT has by convention.
@@ -41,6 +52,26 @@ func (c *mqttFlags) check(certificate bool) error {
 		if _, _, err := net.SplitHostPort(withPort(address, mqttPort)); err != nil {
 			return &usageError{fmt.Sprintf("--%s %q is no address", name, address), "write HOST:PORT, such as 127.0.0.1:1883"}
 		}
+	}
+	return c.checkBroker()
+}
+
+// brokerPorts are the usual ones, by the scheme of a broker's URL.
+var brokerPorts = map[string]string{"mqtt": mqttPort, "mqtts": mqttTLSPort, "ws": "80", "wss": "443"}
+
+func (c *mqttFlags) checkBroker() error {
+	if c.MQTTBroker == "" {
+		if c.MQTTBrokerUser+c.MQTTBrokerPasswordFile+c.MQTTBrokerCA+c.MQTTBrokerClient != "" {
+			return &usageError{"the settings of a broker need --mqtt-broker", "name it, such as mqtts://broker.example.com:8883"}
+		}
+		return nil
+	}
+	u, err := url.Parse(c.MQTTBroker)
+	switch {
+	case err != nil || u.Hostname() == "" || brokerPorts[u.Scheme] == "":
+		return &usageError{"--mqtt-broker is not the URL of a broker", "write it as mqtts://broker.example.com:8883, or with mqtt, ws or wss"}
+	case u.User != nil:
+		return &usageError{"--mqtt-broker holds a name or password", "use --mqtt-broker-user and --mqtt-broker-password-file: others on this machine see arguments"}
 	}
 	return nil
 }
@@ -75,6 +106,59 @@ func (v *serving) serveMQTT(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// linkMQTT connects to a broker elsewhere, where one is named.
+func (v *serving) linkMQTT(ctx context.Context) error {
+	c := &v.cmd.mqttFlags
+	if c.MQTTBroker == "" {
+		return nil
+	}
+	u, err := url.Parse(c.MQTTBroker)
+	if err != nil {
+		return err
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), brokerPorts[u.Scheme])
+	}
+	password, err := optionalSecret(c.MQTTBrokerPasswordFile)
+	if err != nil {
+		return err
+	}
+	config, err := authorities(c.MQTTBrokerCA)
+	if err != nil {
+		return err
+	}
+	name := c.MQTTBrokerClient
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return tandem.Errorf(tandem.Internal, "connect to the MQTT broker", "", "this host has no name: %w", err).WithHint("name this process: --mqtt-broker-client ID")
+		}
+		_, port, _ := net.SplitHostPort(v.server.Addresses()[0].String()) //nolint:errcheck // it is one of ours
+		name = "tandem-" + host + "-" + port
+	}
+	v.devices.link, err = mqtt.Connect(ctx, mqtt.LinkOptions{Gateway: v.devices.gateway, Clock: v.Clock, Log: v.log, Meter: reportMeter{v.metrics}, Broker: u, ClientID: name,
+		User: c.MQTTBrokerUser, Password: []byte(password.Reveal()), TLS: config})
+	v.devices.places = append(v.devices.places, "the broker at "+u.String())
+	v.registry.Brokered = true
+	return err
+}
+
+// authorities reads who may sign a broker's certificate; nil where no file is named.
+func authorities(file string) (*tls.Config, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // the system's
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, tandem.Errorf(tandem.Invalid, "read certificate authorities", file, "the file cannot be read: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, tandem.Errorf(tandem.Invalid, "read certificate authorities", file, "the file holds no certificate in PEM")
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
 // loopback reports whether only this machine reaches an address.
