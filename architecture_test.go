@@ -70,7 +70,7 @@ var home = map[string]string{
 	"github.com/eclipse/paho.golang":  "gateway/mqtt bench", // a client of brokers, and load
 	"github.com/eclipse/paho.mqtt":    "",                   // tests only
 	"github.com/plgd-dev/go-coap":     "gateway/coap",
-	"github.com/pion":                 "gateway/coap", // DTLS
+	"github.com/pion":                 "gateway/coap bench", // DTLS
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",

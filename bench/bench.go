@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"tandem"
 )
 
 // bench is one measurement of everything that was asked for.
@@ -38,9 +40,12 @@ var figures = []figure{
 	{id: "f", measure: (*bench).memoryPeaks},
 	{id: "w", measure: func(b *bench, ctx context.Context, d *databases) error { return b.deliveries(ctx, d, "w") }},
 	{id: "ws", measure: func(b *bench, ctx context.Context, d *databases) error { return b.deliveries(ctx, d, "ws") }},
+	{id: "coap", measure: func(b *bench, ctx context.Context, d *databases) error { return b.reports(ctx, d, tandem.ViaCoAP) }},
+	{id: "http", measure: func(b *bench, ctx context.Context, d *databases) error { return b.reports(ctx, d, tandem.ViaHTTP) }},
 	{id: "r", measure: (*bench).reads},
 	{id: "l", measure: (*bench).lists},
 	{id: "p", measure: (*bench).budgetOfMany, alone: "postgres"},
+	{id: "m", measure: (*bench).reportsOverMQTT},
 }
 
 func caseIDs() []string {
