@@ -55,6 +55,10 @@ type Changes struct {
 	Deliveries   []DeliveryOutcome   // of deliveries that are there
 	DropPushes   []Push              // by service, device and remote id, where Due is not later than the one given
 
+	// Repeats says that what was durable before leads to the same again, so that this need not be durable itself when Apply
+	// returns: a power cut may undo it, whole, as long as nothing durable was written after it. A process that dies undoes nothing.
+	Repeats bool
+
 	// Along is written last. Entries get an entry of the audit by themselves: "run.batch", with their number and digest.
 	Along
 }

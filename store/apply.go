@@ -17,7 +17,11 @@ func (s *Store) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 	const op = "apply changes"
 	a := apply{Store: s, org: org, Changes: c}
 	s.room(ctx, c.Observations)
-	err := s.write(ctx, op, org, func(tx bun.Conn) error {
+	mode := Writing
+	if c.Repeats {
+		mode = Repeating
+	}
+	err := s.writeAs(ctx, op, org, mode, func(tx bun.Conn) error {
 		a.tx = tx
 		return a.run(ctx)
 	})

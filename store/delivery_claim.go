@@ -27,7 +27,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, holder string, limit int, t
 		}
 	}
 	var rows []dueDelivery
-	err = s.write(ctx, op, everyOrganization, func(tx bun.Conn) error {
+	err = s.writeAs(ctx, op, everyOrganization, Repeating, func(tx bun.Conn) error {
 		rows = nil
 		if statement := s.dialect.Exclude(op); statement != "" {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {

@@ -46,11 +46,13 @@ var _ tandem.ServerStore = (*Store)(nil)
 type Mode int
 
 // The modes. A keyed one reads by keys alone, as a writing one does, so that statistics which lag behind
-// a first import cannot talk a planner into reading whole tables.
+// a first import cannot talk a planner into reading whole tables. What a repeating one writes may be lost in a
+// power cut, so that its commit does not wait for the disk.
 const (
 	Reading Mode = iota
 	Keyed
 	Writing
+	Repeating
 )
 
 // Dialect is what differs between the two databases.
@@ -137,13 +139,13 @@ func Open(ctx context.Context, writer, reader *bun.DB, dialect Dialect, options 
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.startFleets(options.FleetsFrom)
 	return s, nil
 }
 
 func (s *Store) open(ctx context.Context, options Options) error {
 	if options.AutoMigrate {
 		at, err := s.schemaVersion(ctx)
-	s.startFleets(options.FleetsFrom)
 		if err != nil {
 			return s.fail("open the database", err)
 		}
@@ -166,13 +168,13 @@ func (s *Store) DB() *bun.DB { return s.writer }
 // Close frees the connections.
 func (s *Store) Close() error {
 	s.bell.close()
+	s.fleets.close()
 	s.overviews.ended.Wait()
 	s.facets.ended.Wait()
 	s.closeRates()
 	err := s.writer.Close()
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())
-	s.fleets.close()
 	}
 	return errors.Join(err, s.dialect.Release())
 }
@@ -199,9 +201,14 @@ const attempts = 5
 
 // write runs fn as one organization in one transaction, again when a concurrent one got in its way.
 func (s *Store) write(ctx context.Context, op, org string, fn func(tx bun.Conn) error) error {
+	return s.writeAs(ctx, op, org, Writing, fn)
+}
+
+// writeAs does so in a mode.
+func (s *Store) writeAs(ctx context.Context, op, org string, mode Mode, fn func(tx bun.Conn) error) error {
 	var err error
 	for range attempts {
-		err = s.transact(ctx, s.writer, org, Writing, fn)
+		err = s.transact(ctx, s.writer, org, mode, fn)
 		if err == nil || !s.dialect.Repeat(err) {
 			break
 		}

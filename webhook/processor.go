@@ -243,6 +243,7 @@ func (p *Processor) attempt(ctx context.Context, deliveries []tandem.Delivery) e
 		return err
 	}
 	w.decide()
+	w.changes.Repeats = true // the deliveries are durable
 	if err := p.o.Store.Apply(ctx, w.org, &w.changes); err != nil {
 		return err
 	}

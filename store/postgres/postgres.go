@@ -115,8 +115,12 @@ const byKey = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off
 // Begin opens a transaction as one organization, in one round trip.
 func (d *dialect) Begin(org string, mode store.Mode) string {
 	text := "BEGIN"
-	if mode != store.Writing {
+	switch mode {
+	case store.Reading, store.Keyed:
 		text = "BEGIN READ ONLY"
+	case store.Repeating:
+		text += "; SET LOCAL synchronous_commit = off"
+	case store.Writing:
 	}
 	if d.role {
 		text += "; SET LOCAL ROLE " + role

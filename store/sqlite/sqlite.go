@@ -94,8 +94,12 @@ type dialect struct {
 
 // Begin needs no organization: every query names it, and there is no second wall.
 func (*dialect) Begin(_ string, mode store.Mode) string {
-	if mode == store.Writing {
-		return "BEGIN IMMEDIATE"
+	switch mode {
+	case store.Writing:
+		return "PRAGMA synchronous=FULL; BEGIN IMMEDIATE"
+	case store.Repeating:
+		return "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE"
+	case store.Reading, store.Keyed:
 	}
 	return "BEGIN"
 }
