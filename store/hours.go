@@ -31,6 +31,11 @@ type busyHour struct {
 	begins            time.Time
 }
 
+// hourOf gives the number of an hour, since 1970; hourAt its beginning.
+func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
+
+func hourAt(n int64) time.Time { return time.Unix(n*3600, 0).UTC() }
+
 // RollUp sums up the hours in which devices reported often, of what was written in one more hour.
 func (s *Store) RollUp(ctx context.Context, now time.Time) (hours int, more bool, err error) {
 	const op = "sum up hours"
@@ -73,7 +78,7 @@ func (s *Store) rolledUntil(ctx context.Context, end time.Time) (time.Time, erro
 	return until.UTC().Truncate(rollUpStride), err
 }
 
-// busyHours gives the hours that are over in which enough was written, and those from before in which anything was.
+// busyHours gives the hours that are over of which enough was written, and those of which anything was that are summed up already.
 func (s *Store) busyHours(ctx context.Context, from, to time.Time) (found []busyHour, err error) {
 	err = s.read(ctx, "look for busy hours", everyOrganization, func(tx bun.Conn) error {
 		found = nil
@@ -81,11 +86,12 @@ func (s *Store) busyHours(ctx context.Context, from, to time.Time) (found []busy
 			var org, device, path word
 			var hour, n int64
 			err := rows.Scan(&org, &device, &path, &hour, &n)
-			found = append(found, busyHour{string(org), string(device), string(path), time.Unix(hour*3600, 0).UTC()})
+			found = append(found, busyHour{string(org), string(device), string(path), hourAt(hour)})
 			return err
-		}, "SELECT o.organization_id, o.device_id, o.path, "+s.dialect.Stretch("o.observed_at", time.Unix(0, 0), time.Hour)+` AS hour, COUNT(*) AS n FROM device_observations AS o
-			WHERE o.created_at >= ? AND o.created_at < ? AND o.observed_at < ? GROUP BY o.organization_id, o.device_id, o.path, hour
-			HAVING COUNT(*) >= ? OR MIN(o.observed_at) < ? ORDER BY n DESC LIMIT ?`, at(from), at(to.Add(hoursLag)), at(to), leastInHour, at(from), mostHours)
+		}, "SELECT b.organization_id, b.device_id, b.path, b.hour, b.n FROM (SELECT o.organization_id, o.device_id, o.path, "+s.dialect.Stretch("o.observed_at", time.Unix(0, 0), time.Hour)+` AS hour,
+			COUNT(*) AS n FROM device_observations AS o WHERE o.created_at >= ? AND o.created_at < ? AND o.observed_at < ? GROUP BY 1, 2, 3, 4) AS b
+			WHERE b.n >= ? OR EXISTS (SELECT 1 FROM observation_hours AS h WHERE h.organization_id = b.organization_id AND h.device_id = b.device_id AND h.path = b.path
+				AND h.within = '' AND h.hour = b.hour) ORDER BY b.n DESC LIMIT ?`, at(from), at(to.Add(hoursLag)), at(to), leastInHour, mostHours)
 	})
 	return found, err
 }
@@ -142,7 +148,7 @@ func (s *Store) sumUp(ctx context.Context, hours []busyHour) (n int, err error) 
 				b.text(r.device)
 				b.text(r.path)
 				b.text(r.within)
-				b.instant(r.begins)
+				b.int(hourOf(r.begins))
 				b.int(int64(r.observations))
 				b.int(int64(r.sum.count))
 				b.real(&r.sum.min)
@@ -157,7 +163,7 @@ func (s *Store) sumUp(ctx context.Context, hours []busyHour) (n int, err error) 
 			b.text(h.device)
 			b.text(h.path)
 			b.text("")
-			b.instant(h.begins)
+			b.int(hourOf(h.begins))
 		})
 		return err
 	})

@@ -137,6 +137,6 @@ func (p *prune) hours(ctx context.Context, tx bun.Conn) error {
 		return nil
 	}
 	_, err := p.delete(ctx, tx, "hours", `DELETE FROM observation_hours WHERE (organization_id, device_id, path, within, hour) IN
-		(SELECT organization_id, device_id, path, within, hour FROM observation_hours WHERE hour < ? LIMIT ?)`, at(p.now.Add(-p.keep.Observations-week)), p.limit)
+		(SELECT organization_id, device_id, path, within, hour FROM observation_hours WHERE hour < ? LIMIT ?)`, hourOf(p.now.Add(-p.keep.Observations-week)), p.limit)
 	return err
 }

@@ -130,22 +130,23 @@ func (r *series) hours(ctx context.Context, tx bun.Conn) (gaps []span, err error
 	at := r.q.Since
 	err = query(ctx, tx, func(rows *sql.Rows) error {
 		var within word
-		var hour stamp
+		var number int64
 		of := sum{}
-		if err := rows.Scan(&within, &hour, &of.min, &of.max, &of.sum, &of.count); err != nil {
+		if err := rows.Scan(&within, &number, &of.min, &of.max, &of.sum, &of.count); err != nil {
 			return err
 		}
+		hour := hourAt(number)
 		if within != "" {
 			r.add(int64(hour.Sub(r.begins)/r.stride), of)
 			return nil
 		}
-		if at.Before(hour.Time) {
-			gaps = append(gaps, span{at, hour.Time})
+		if at.Before(hour) {
+			gaps = append(gaps, span{at, hour})
 		}
 		at = hour.Add(time.Hour)
 		return nil
 	}, "SELECT h.within, h.hour, h.min, h.max, h.sum, h.count FROM observation_hours AS h WHERE h.organization_id = ? AND h.device_id = ? AND h.path = ? AND h.within IN ('', ?) AND h.hour >= ? AND h.hour <= ? ORDER BY h.hour",
-		r.org, r.q.DeviceID, r.q.Path, string(appendStrings(nil, r.q.Within)), formatTime(r.q.Since), formatTime(r.q.Until.Add(-time.Hour)))
+		r.org, r.q.DeviceID, r.q.Path, string(appendStrings(nil, r.q.Within)), hourOf(r.q.Since.Add(time.Hour-1)), hourOf(r.q.Until.Add(-time.Hour)))
 	if at.Before(r.q.Until) {
 		gaps = append(gaps, span{at, r.q.Until})
 	}

@@ -108,9 +108,10 @@ func (d *dialect) chooseRole(ctx context.Context, db *bun.DB) error {
 
 // byKey has the planner go from the keys to the rows: no table is read for a join, and a row visited costs more than
 // any number of look-ups in an index. Otherwise statistics that lag behind a first import make it believe that an
-// organization is nearly empty, and join by reading all of it once for each batch, or even for each key.
+// organization is nearly empty, and join by reading all of it once for each batch, or even for each key. What costs so
+// much on paper is not worth compiling.
 const byKey = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off" +
-	"; SET LOCAL enable_material = off; SET LOCAL cpu_tuple_cost = 1; SET LOCAL random_page_cost = 0.01"
+	"; SET LOCAL enable_material = off; SET LOCAL cpu_tuple_cost = 1; SET LOCAL random_page_cost = 0.01; SET LOCAL jit = off"
 
 // Begin opens a transaction as one organization, in one round trip.
 func (d *dialect) Begin(org string, mode store.Mode) string {

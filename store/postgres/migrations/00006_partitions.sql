@@ -137,7 +137,7 @@ CREATE TABLE observation_hours (
     device_id text COLLATE "C" NOT NULL,
     path text COLLATE "C" NOT NULL,
     within text COLLATE "C" NOT NULL, -- the way into the payload as a JSON array; '' stands for the hour itself
-    hour timestamptz NOT NULL, -- its beginning
+    hour bigint NOT NULL, -- since 1970
     observations bigint NOT NULL, -- all of the path in the hour
     count bigint NOT NULL, -- the numbers among them
     min double precision NOT NULL,

@@ -7,7 +7,7 @@ CREATE TABLE observation_hours (
     device_id TEXT NOT NULL,
     path TEXT NOT NULL,
     within TEXT NOT NULL, -- the way into the payload as a JSON array; '' stands for the hour itself
-    hour TEXT NOT NULL, -- its beginning
+    hour INTEGER NOT NULL, -- since 1970
     observations INTEGER NOT NULL, -- all of the path in the hour
     count INTEGER NOT NULL, -- the numbers among them
     min REAL NOT NULL,
