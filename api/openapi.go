@@ -55,7 +55,7 @@ const description = `What Tandem does, for programs: every command and every pag
 **Organization.** Everything belongs to one. Name it by id or slug, in the query parameter ` + "`organization`" + ` or the header
 ` + "`Tandem-Organization`" + `; it may be left out by a caller who belongs to exactly one. Of other organizations nothing can be seen: their ids are 404.
 
-**Listings** are pages (` + "`page`, `limit`" + ` up to 1000) with a ` + "`pagination`" + ` that counts all matches; of deliveries, observations and notifications
+**Listings** are pages (` + "`page`, `limit`" + ` up to 1000) with a ` + "`pagination`" + ` that counts all matches; of deliveries, runs and what they did, observations and notifications
 no more than 10,000 are counted, and ` + "`capped`" + ` says that there are more. ` + "`fields=id,name`" + ` selects members. ` + "`sort=-created_at`" + ` sorts by one of
 the keys that the listing's ` + "`sort`" + ` names; what is equal comes in a fixed order.
 

@@ -155,6 +155,6 @@ func (a *API) histories() {
 			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{DeviceID: in.Device, ServiceID: service, Path: tandem.Path(in.Field),
 				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest,
 				Sort: string(in.Sort), Page: in.page()})
-			return with(entryPage{list(entries), in.pagination(total)}, err)
+			return with(entryPage{list(entries), tandem.PaginatedSome(in.page(), total)}, err)
 		})
 }

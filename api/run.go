@@ -128,7 +128,7 @@ func (a *API) runs() {
 			runs, total, err := a.options.Registry.Runs(ctx, c.actor, c.org, tandem.RunFilter{ServiceID: service, Status: tandem.RunStatus(in.Status),
 				Operation: tandem.Operation(in.Operation), Trigger: tandem.Trigger(in.Trigger), CreatedBy: in.CreatedBy, DeviceID: in.Device,
 				Since: in.Since, Until: in.Until, Search: in.Search, Sort: string(in.Sort), Page: in.page()})
-			return with(runList{list(runs), in.pagination(total)}, err)
+			return with(runList{list(runs), tandem.PaginatedSome(in.page(), total)}, err)
 		})
 
 	type showInput struct {
@@ -179,7 +179,7 @@ func (a *API) runs() {
 			entries, total, err := a.options.Registry.Entries(ctx, c.actor, c.org, tandem.EntryFilter{RunID: in.ID, DeviceID: in.Device, Path: tandem.Path(in.Field),
 				Side: tandem.Side(in.Side), Action: tandem.Action(in.Action), Outcome: tandem.EntryOutcome(in.Outcome), Search: in.Search, Newest: in.Newest,
 				Sort: string(in.Sort), Page: in.page()})
-			return with(entryList{list(entries), in.pagination(total)}, err)
+			return with(entryList{list(entries), tandem.PaginatedSome(in.page(), total)}, err)
 		})
 
 	type startInput struct {

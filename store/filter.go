@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"math"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -81,13 +80,13 @@ func (f *filter) count(ctx context.Context, tx bun.Conn, from string) (n int, er
 	return n, err
 }
 
-// countInOrder counts the matches in from by the index that has their order. Without that, SQLite takes the primary key of
+// countInOrder counts the matches in from by the index that has their order, up to the first one above tandem.CountedTo. Without that, SQLite takes the primary key of
 // a table WITHOUT ROWID for as good, and reads all that the organization has there.
 func (f *filter) countInOrder(ctx context.Context, tx bun.Conn, from, order string) (n int, err error) {
 	if f.err != nil {
 		return 0, f.err
 	}
-	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+f.where()+" ORDER BY "+order+" LIMIT ?) AS counted", append(append([]any{}, f.args...), math.MaxInt32)...).Scan(&n)
+	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+f.where()+" ORDER BY "+order+" LIMIT ?) AS counted", append(append([]any{}, f.args...), tandem.CountedTo+1)...).Scan(&n)
 	return n, err
 }
 

@@ -18,7 +18,7 @@ func BenchmarkOverview(b *testing.B) {
 	for name, db := range databases {
 		b.Run(name, func(b *testing.B) {
 			ctx := b.Context()
-			st, err := db.open(ctx, db.fresh(b), store.Options{AutoMigrate: true})
+			st, err := db.open(ctx, db.fresh(b), store.Options{AutoMigrate: true, FleetsFrom: store.LargeFleet})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -41,6 +41,11 @@ func BenchmarkOverview(b *testing.B) {
 						c.Entries[i].Outcome, c.Entries[i].Error = tandem.OutcomeFailed, "the name "+d.Name+" is taken"
 					}
 				}
+				for i := range c.CreateDevices {
+					external := fmt.Sprintf("unknown-%06d", at+i)
+					c.PutNotLinked = append(c.PutNotLinked, tandem.NotLinked{ServiceID: service, ExternalDeviceID: external, Name: external, Reason: "new", Ignored: i%10 == 0,
+						Device: tandem.RemoteDevice{ID: external, Name: external}, FirstSeenAt: now, SeenAt: now})
+				}
 				must(b, st.Apply(ctx, org, c))
 			}
 			for s := range 10 {
@@ -55,6 +60,19 @@ func BenchmarkOverview(b *testing.B) {
 			}
 			rate := func(service string, back, step time.Duration) func() error {
 				return func() error { _, err := st.DeliveryRate(ctx, org, service, now.Add(-back), now, step); return err }
+			}
+			page := tandem.Page{Number: 1, Limit: 50}
+			entries := func(q tandem.EntryFilter) func() error {
+				q.RunID, q.Page = "01957f3e-0000-7000-b000-000000000001", page
+				return func() error { _, _, err := st.Entries(ctx, org, q); return err }
+			}
+			notLinked := func(q tandem.NotLinkedFilter) func() error {
+				q.Page = page
+				return func() error { _, _, err := st.NotLinked(ctx, org, service, q); return err }
+			}
+			conflicts := func(q tandem.ConflictFilter) func() error {
+				q.Page = page
+				return func() error { _, _, err := st.Conflicts(ctx, org, q); return err }
 			}
 			for _, one := range []struct {
 				name string
@@ -74,6 +92,23 @@ func BenchmarkOverview(b *testing.B) {
 					_, _, err := st.DeviceEntries(ctx, org, "01957f3e-0000-7000-8000-000000000077", "", 100)
 					return err
 				}},
+				{"a run's entries", entries(tandem.EntryFilter{})},
+				{"a run's entries, failed", entries(tandem.EntryFilter{Outcome: tandem.OutcomeFailed})},
+				{"a run's entries, searched", entries(tandem.EntryFilter{Search: "pump-09876"})},
+				{"a run's entries, all found", entries(tandem.EntryFilter{Search: "pump"})},
+				{"not linked", notLinked(tandem.NotLinkedFilter{})},
+				{"not linked, searched", notLinked(tandem.NotLinkedFilter{Search: "known-09876"})},
+				{"not linked, by reason", notLinked(tandem.NotLinkedFilter{Reason: "new"})},
+				{"not linked, ignored", notLinked(tandem.NotLinkedFilter{OnlyIgnored: true})},
+				{"not linked, sort -name", notLinked(tandem.NotLinkedFilter{Sort: "-name"})},
+				{"not linked, sort id", notLinked(tandem.NotLinkedFilter{Sort: "external_device_id"})},
+				{"conflicts", conflicts(tandem.ConflictFilter{})},
+				{"conflicts, of a service", conflicts(tandem.ConflictFilter{ServiceID: service})},
+				{"conflicts, of a field", conflicts(tandem.ConflictFilter{Field: "name"})},
+				{"conflicts, of a type", conflicts(tandem.ConflictFilter{Type: tandem.ConcurrentModification})},
+				{"conflicts, searched", conflicts(tandem.ConflictFilter{Search: "pump-0987"})},
+				{"conflicts, all", conflicts(tandem.ConflictFilter{All: true})},
+				{"conflicts, sort field", conflicts(tandem.ConflictFilter{Sort: "field_name"})},
 			} {
 				var took []time.Duration
 				for range 40 {

@@ -78,7 +78,7 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 					listed[i].Held = fates[runs[i].PlanID]
 				}
 			}
-			return a.out.value(map[string]any{"runs": listed, "pagination": pagination(page, total)})
+			return a.out.value(map[string]any{"runs": listed, "pagination": tandem.PaginatedSome(page, total)})
 		}
 		if total == 0 {
 			a.out.printf("no run; start one: tandem sync --org %s\n", org.Slug)
@@ -99,7 +99,7 @@ func (c *RunsListCmd) Run(ctx context.Context, a *app) error {
 				summaryLine(r), number(r.Summary.Conflicts), number(r.Summary.Failed), took}
 		}
 		a.out.table([]string{"id", "when", "operation", "trigger", "status", "devices", "changed", "conflicts", "failed", "took"}, rows)
-		a.out.more(page, (page.Number-1)*page.Limit+len(runs), total)
+		a.out.moreOfSome(page, len(runs), total)
 		return nil
 	})
 }

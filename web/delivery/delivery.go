@@ -45,9 +45,7 @@ func list(c *shell.Call) error {
 	if v.deliveries, v.l.Total, err = c.Registry().Deliveries(ctx, c.Actor, c.Org.ID, filter); err != nil {
 		return err
 	}
-	if v.l.Total > tandem.CountedTo {
-		v.l.Total, v.l.AtMost = tandem.CountedTo, true
-	}
+	v.l.CountedSome()
 	open, err := c.Registry().OpenCounts(ctx, c.Actor, c.Org.ID)
 	if err != nil {
 		return err

@@ -76,6 +76,7 @@ func list(c *shell.Call) error {
 	if v.runs, v.l.Total, err = c.Registry().Runs(c.R.Context(), c.Actor, c.Org.ID, filter); err != nil {
 		return err
 	}
+	v.l.CountedSome()
 	filter.Sort, filter.Page = "", tandem.Page{Limit: plotted}
 	if v.timeline, _, err = c.Registry().Runs(c.R.Context(), c.Actor, c.Org.ID, filter); err != nil {
 		return err
@@ -138,6 +139,7 @@ func (v *one) readEntries() (err error) {
 	f := tandem.EntryFilter{RunID: v.run.ID, Outcome: tandem.EntryOutcome(c.Query("outcome")), Action: tandem.Action(c.Query("action")),
 		Side: tandem.Side(c.Query("side")), Search: c.Query("search"), DeviceID: c.Query("device"), Page: tandem.Page{Number: v.l.Page, Limit: entryRows}}
 	v.entries, v.l.Total, err = c.Registry().Entries(c.R.Context(), c.Actor, c.Org.ID, f)
+	v.l.CountedSome()
 	return err
 }
 

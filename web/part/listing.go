@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"tandem"
 )
 
 // Listing is which part of a table a page shows, and the address that it came from.
@@ -89,6 +91,13 @@ func (l Listing) Range() string {
 		more = "more than "
 	}
 	return fmt.Sprintf("%s–%s of %s%s", Number(from), Number(to), more, Number(l.Total))
+}
+
+// CountedSome says that matches were counted up to tandem.CountedTo: a Total above it stands for any.
+func (l *Listing) CountedSome() {
+	if l.Total > tandem.CountedTo {
+		l.Total, l.AtMost = tandem.CountedTo, true
+	}
 }
 
 // Filtered reports whether the address narrows the table.
