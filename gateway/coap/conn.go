@@ -19,7 +19,7 @@ import (
 // The bounds of a connection.
 const (
 	mostAtOnce  = 16               // requests of one connection that are worked on; what comes beside them is as if it were lost
-	answerTime  = 20 * time.Second // for one request
+	answerTime  = 10 * time.Second // for noting what a device says of a command
 	ackTimeout  = 2 * time.Second  // until a notification is sent again (RFC 7252, 4.8), and twice as long each time after that …
 	mostRepeats = 4                // … so many times
 )
@@ -143,15 +143,13 @@ func (c *conn) request(f *frame) {
 		<-c.slots
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	p := c.answer(ctx, f, again) // here, so that what a device reports keeps its order
+	// The gateway bounds how long it takes, and who closes the connection waits for the answer.
+	p := c.answer(context.Background(), f, again) // here, so that what a device reports keeps its order
 	if p.later == nil {
-		cancel()
 		c.finish(f, &p)
 		return
 	}
 	go func() {
-		defer cancel()
 		p := p.later()
 		c.finish(f, &p)
 	}()

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -16,6 +17,7 @@ const (
 	headerBytes  = 4
 	mostDatagram = 8 << 10 // bytes, as DTLS has them here
 	mostOptions  = 32
+	usualOptions = 6
 	mostReason   = 120 // bytes of what an error says
 )
 
@@ -59,8 +61,12 @@ func readFrame(data []byte) (frame, error) {
 		return f, errFrame
 	}
 	if len(rest) > 0 {
-		f.options = make(message.Options, 0, mostOptions)
+		f.options = make(message.Options, 0, usualOptions)
 		n, err := f.options.Unmarshal(rest, nil)
+		if errors.Is(err, message.ErrOptionsTooSmall) {
+			f.options = make(message.Options, 0, mostOptions)
+			n, err = f.options.Unmarshal(rest, nil)
+		}
 		if err != nil || n > len(rest) {
 			return f, errFrame
 		}
@@ -95,14 +101,12 @@ var errProxy = errors.New("this is no proxy")
 // readRequest reads the options of a request.
 func readRequest(f *frame) (*request, error) {
 	r := &request{frame: *f, format: -1, accept: -1, observe: -1, size: -1}
-	seen := map[message.OptionID]bool{}
 	for i := range f.options {
 		o := &f.options[i]
 		err := r.take(o)
-		if err == nil && seen[o.ID] && o.ID != message.URIPath && o.ID != message.URIQuery {
-			err = errOption // only these two may come again
+		if again := i > 0 && f.options[i-1].ID == o.ID; again && o.ID != message.URIPath && o.ID != message.URIQuery {
+			err = cmp.Or(err, errOption) // only these two may come again
 		}
-		seen[o.ID] = true
 		switch {
 		case errors.Is(err, errProxy):
 			return nil, err

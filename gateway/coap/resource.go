@@ -182,6 +182,8 @@ func (c *conn) acknowledge(ctx context.Context, d gateway.Device, id string, bod
 		return c.refuse(err)
 	}
 	return later(func() reply {
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
 		if err := c.s.o.Gateway.Acknowledge(ctx, d, said); err != nil {
 			return c.refuse(err)
 		}

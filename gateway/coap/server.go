@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,6 +188,9 @@ func (s *Server) place(c *conn) (gone *conn, ok bool) {
 			return nil, false
 		}
 	}
+	if gone != nil {
+		s.remove(gone) // at once, or the next that comes would count on its place too
+	}
 	if c.secured() {
 		s.devices[id] = append(s.devices[id], c)
 	}
@@ -209,20 +213,14 @@ func (s *Server) idlest() (found *conn) {
 func (s *Server) left(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.conns[c]; !there {
-		return
-	}
+	s.remove(c)
+}
+
+// remove forgets one. The lock is held.
+func (s *Server) remove(c *conn) {
 	delete(s.conns, c)
-	if !c.secured() {
-		return
-	}
 	id := c.device.ID
-	var rest []*conn
-	for _, other := range s.devices[id] {
-		if other != c {
-			rest = append(rest, other)
-		}
-	}
+	rest := slices.DeleteFunc(slices.Clone(s.devices[id]), func(other *conn) bool { return other == c })
 	if s.devices[id] = rest; len(rest) == 0 {
 		delete(s.devices, id)
 	}
