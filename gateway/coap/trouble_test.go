@@ -299,7 +299,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	w.raw(&a, "")
 	w.raw(&b, "")
 	c := w.raw(&full, "")
-	w.write(c, wire(message.Confirmable, codes.POST, 1, "t", []byte(`{"battery":5}`), path("telemetry")))
+	_, _ = c.Write(wire(message.Confirmable, codes.POST, 1, "t", []byte(`{"battery":5}`), path("telemetry"))) // it may have ended already
 	w.must(c.SetReadDeadline(time.Now().Add(2 * time.Second)))
 	if _, err := c.Read(make([]byte, 100)); err == nil {
 		t.Error("a connection too many is served")
@@ -320,9 +320,14 @@ func TestStopping(t *testing.T) {
 	w.store.slow.Store(int64(200 * time.Millisecond))
 	w.write(c, wire(message.Confirmable, codes.POST, 1, "t", []byte(`{"battery":5}`), path("telemetry")))
 	w.until("it is under way", 5*time.Second, func() bool { return w.store.begun.Load() > 0 })
-	w.s.Close()
-	equal(w, w.battery(&w.device), 5)
+	stopped := make(chan struct{})
+	go func() {
+		w.s.Close()
+		close(stopped)
+	}()
 	equal(w, w.next(c).Code, codes.Changed)
+	<-stopped
+	equal(w, w.battery(&w.device), 5)
 	w.s.Close() // again does nothing
 }
 
