@@ -148,6 +148,8 @@ type Registry struct {
 	Auditor Auditor
 	// Throttle slows down guessing from one address; nil for none.
 	Throttle *Throttle
+	// Previews bounds those under way at once; nil for no bound.
+	Previews *Previews
 }
 
 // doors let one at a time be judged of those who try to be the same person, so that many at once do not pass for few.

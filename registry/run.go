@@ -80,6 +80,11 @@ func (r *Registry) PreviewRun(ctx context.Context, actor Actor, org string, req 
 	if err := mayStart(actor, org, &req); err != nil {
 		return tandem.Preview{}, err
 	}
+	end, err := r.Previews.begin(actor)
+	if err != nil {
+		return tandem.Preview{}, err
+	}
+	defer end()
 	req.CreatedBy = actor.By()
 	return r.Engine.Preview(ctx, org, req, save, each, report)
 }
@@ -182,6 +187,11 @@ func (r *Registry) PreviewRevert(ctx context.Context, actor Actor, org, id strin
 	if err := actor.may(org, RevertRuns); err != nil {
 		return tandem.Preview{}, err
 	}
+	end, err := r.Previews.begin(actor)
+	if err != nil {
+		return tandem.Preview{}, err
+	}
+	defer end()
 	return r.Engine.PreviewRevert(ctx, org, id, each)
 }
 

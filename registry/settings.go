@@ -35,6 +35,11 @@ func (r *Registry) PreviewSettings(ctx context.Context, actor Actor, org, ref st
 		return p, tandem.Errorf(tandem.Invalid, "preview settings", before.Name, "another project or address cannot be previewed").
 			WithHint("save it, then look at a dry run")
 	}
+	end, err := r.Previews.begin(actor)
+	if err != nil {
+		return p, err
+	}
+	defer end()
 	anyway := newChangeSet()
 	if r.Engine.Approved(&before) {
 		if _, err := r.Engine.PreviewSettings(ctx, org, before, anyway.add); err != nil {

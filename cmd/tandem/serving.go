@@ -136,7 +136,7 @@ func (v *serving) tell() error {
 	}
 	v.mailer = alert.Mailer{Config: alert.EmailConfig{Host: v.cmd.MailHost, Port: v.cmd.MailPort, Security: alert.Security(v.cmd.MailSecurity),
 		Username: v.cmd.MailUser, From: v.cmd.MailFrom}, Password: password.Reveal(), Policy: outbound.Policy{AllowPrivate: true}} // whoever starts the server may name any
-	v.registry.Notifier, v.registry.Throttle = v.notifier, registry.NewThrottle(100_000)
+	v.registry.Notifier, v.registry.Throttle, v.registry.Previews = v.notifier, registry.NewThrottle(100_000), &registry.Previews{}
 	v.registry.MayCall = func(_ context.Context, url string) error { return v.policy.Check(url) }
 	v.registry.Post, v.mailing = v.post()
 	v.registry.Auditor = auditor{v.store, v.Clock}
