@@ -14,7 +14,7 @@ import (
 
 var (
 	oneSeed   = flag.Uint64("seed", 0, "play this seed alone")
-	seeds     = flag.Uint64("seeds", 54, "how many seeds to play on SQLite, and a sixth of them on PostgreSQL")
+	seeds     = flag.Uint64("seeds", 30, "how many seeds to play on SQLite, and a sixth of them on PostgreSQL")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
 	verbose   = flag.Bool("story", false, "tell the story of each seed, failed or not")
 )
