@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"tandem"
@@ -23,14 +21,12 @@ const DefaultGreeting = 10 * time.Second
 
 // The bounds of a client.
 const (
-	mostInflight   = 64           // messages under way from one device; further ones are not read meanwhile
-	mostAliases    = 16           // topics that it may give numbers to
-	bufferSize     = 1 << 10      // bytes, for reading and for writing
-	sessionSeconds = 24 * 60 * 60 // that a session is kept for a client that is away
-	headerMargin   = 4 << 10      // bytes of a packet beside its payload
-	sweepEvery     = time.Second
-	seenEvery      = 5 * time.Minute // for devices that say nothing but that they are there
-	drainTime      = 10 * time.Second
+	mostInflight = 64      // messages under way from one device; further ones are not read meanwhile
+	mostAliases  = 16      // topics that it may give numbers to
+	headerMargin = 4 << 10 // bytes of a packet beside its payload
+	sweepEvery   = time.Second
+	seenEvery    = 5 * time.Minute // for devices that say nothing but that they are there
+	drainTime    = 10 * time.Second
 )
 
 // BrokerOptions say how the broker in this program serves.
@@ -49,20 +45,20 @@ type BrokerOptions struct {
 
 // Broker is the MQTT broker for devices. It listens from Open on; Close ends it.
 type Broker struct {
-	o           BrokerOptions
-	server      *mochi.Server
-	listeners   []*listener
-	connections atomic.Int64 // open ones, whoever they are of
-	stopping    atomic.Bool
-	retained    retained
-	ctx         context.Context // ends with the broker
-	stop        context.CancelFunc
-	work        sync.WaitGroup
+	o         BrokerOptions
+	listeners []*listener
+	retained  retained
+	ctx       context.Context // ends with the broker
+	stop      context.CancelFunc
+	work      sync.WaitGroup
 
 	mu       sync.Mutex
+	stopping bool                // nobody is let in, and no message taken, any more
+	conns    map[*conn]bool      // open ones, whoever they are of
 	clients  map[string]*session // by client id, from when they are let in until nothing of them is left
-	sessions map[*session]bool
-	devices  map[string]*peers // by tandem.Device.ID
+	sessions map[*session]bool   // of clients that are connected
+	devices  map[string]*peers   // by tandem.Device.ID
+	kept     map[string]*kept    // by client id: sessions of clients that are away
 }
 
 // Open starts a broker.
@@ -79,12 +75,8 @@ func Open(ctx context.Context, o BrokerOptions) (*Broker, error) {
 	if o.ListenTLS != "" && o.TLS == nil {
 		return nil, tandem.Errorf(tandem.Invalid, "mqtt: listen", o.ListenTLS, "there is no certificate to listen with TLS")
 	}
-	b := &Broker{o: o, clients: map[string]*session{}, sessions: map[*session]bool{}, devices: map[string]*peers{}}
+	b := &Broker{o: o, conns: map[*conn]bool{}, clients: map[string]*session{}, sessions: map[*session]bool{}, devices: map[string]*peers{}, kept: map[string]*kept{}}
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
-	b.server = mochi.New(&mochi.Options{Capabilities: b.capabilities(), ClientNetReadBufferSize: bufferSize, ClientNetWriteBufferSize: bufferSize,
-		Logger:                 slog.New(slog.DiscardHandler), // its lines hold whole packets
-		SysTopicResendInterval: 24 * 60 * 60})
-	err := b.server.AddHook(&hook{b: b}, nil)
 	web := "ws"
 	if o.TLS != nil {
 		web = "wss"
@@ -93,36 +85,13 @@ func Open(ctx context.Context, o BrokerOptions) (*Broker, error) {
 		address, kind string
 		config        *tls.Config
 	}{{o.Listen, "mqtt", nil}, {o.ListenTLS, "mqtts", o.TLS}, {o.WebSocket, web, o.TLS}} {
-		if err == nil {
-			err = b.open(ctx, l.address, l.kind, l.config)
+		if err := b.open(ctx, l.address, l.kind, l.config); err != nil {
+			b.Close()
+			return nil, err
 		}
-	}
-	if err == nil {
-		err = b.server.Serve()
-	}
-	if err != nil {
-		b.Close()
-		return nil, err
 	}
 	b.work.Go(b.watch)
 	return b, nil
-}
-
-// capabilities are what the library is told to offer.
-func (b *Broker) capabilities() *mochi.Capabilities {
-	c := mochi.NewDefaultServerCapabilities()
-	c.MaximumClients = int64(b.o.Clients)
-	c.MaximumClientWritesPending = 1 // nothing is written through the library's queue
-	c.MaximumSessionExpiryInterval = sessionSeconds
-	c.MaximumPacketSize = uint32(b.mostPacket())
-	c.ReceiveMaximum = mostInflight
-	c.MaximumInflight = mostInflight
-	c.TopicAliasMaximum = mostAliases
-	c.SharedSubAvailable = 0
-	c.SubIDAvailable = 0
-	c.MinimumProtocolVersion = 4
-	c.MaximumQos = 1
-	return c
 }
 
 // mostPacket is how large a packet may be. A message that is larger than the gateway takes is read, up to twice as much,
@@ -133,7 +102,7 @@ func (b *Broker) mostPacket() int { return 2*b.o.Gateway.MaxBody() + headerMargi
 func (b *Broker) Addresses() map[string]string {
 	at := map[string]string{}
 	for _, l := range b.listeners {
-		at[l.kind] = l.Address()
+		at[l.kind] = l.net.Addr().String()
 	}
 	return at
 }
@@ -148,26 +117,41 @@ func (b *Broker) Clients() int {
 // Close lets nobody in any more, takes no further message, answers those under way, and then parts from its clients. They
 // are not taken for offline: they will come again, or to another process.
 func (b *Broker) Close() {
-	if b.stopping.Swap(true) {
+	b.mu.Lock()
+	stopped := b.stopping
+	b.stopping = true
+	b.mu.Unlock()
+	if stopped {
 		return
 	}
-	b.drain()
+	for _, l := range b.listeners {
+		l.close()
+	}
+	var all sync.WaitGroup
+	for _, s := range b.all() {
+		all.Go(func() {
+			s.quiet()
+			s.part(packets.ErrServerShuttingDown)
+		})
+	}
+	all.Wait()
 	b.stop()
-	// What it could complain of is that something was closed already.
-	_ = b.server.Close()
+	b.mu.Lock()
+	for c := range b.conns {
+		_ = c.Close() // of who has not said who it is
+	}
+	b.mu.Unlock()
 	b.work.Wait()
 }
 
-// drain waits until no message is under way.
-func (b *Broker) drain() {
-	var all sync.WaitGroup
-	for _, s := range b.all() {
-		all.Go(func() { s.quiet() })
-	}
-	all.Wait()
+// closing reports whether the broker is to stop.
+func (b *Broker) closing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopping
 }
 
-// all gives the sessions.
+// all gives the sessions of who is connected.
 func (b *Broker) all() []*session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,6 +171,7 @@ func (b *Broker) watch() {
 		case <-b.ctx.Done():
 			return
 		case <-tick.C:
+			b.expire()
 			b.sweep()
 		}
 	}

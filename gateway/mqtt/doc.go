@@ -7,6 +7,6 @@
 // in the order in which its messages came, as the protocol wants it, while the connection is read on: one device may have
 // several messages under way, and those of many devices share their transactions.
 //
-// The library behind the Broker reads packets, keeps sessions and answers subscriptions. It is never given a message to
-// distribute: publish.go takes what comes in, outbox.go writes what goes out.
+// Packets are read and written by a library, and conn.go is where it is used. A connection costs one goroutine that reads;
+// others are there only while something is under way: publish.go takes what comes in, outbox.go what goes out.
 package mqtt

@@ -1,17 +1,16 @@
 package mqtt
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"tandem"
 )
@@ -28,14 +27,13 @@ const (
 // dead finds out about connections whose other side is gone without a word, in about a minute.
 var dead = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
-// listener listens on one address. It is what the library calls a listener.
+// listener listens on one address.
 type listener struct {
 	b    *Broker
 	net  net.Listener
 	kind string       // mqtt, mqtts, ws or wss
 	tls  *tls.Config  // nil for plain
 	http *http.Server // of WebSockets; nil otherwise
-	next listeners.EstablishFn
 }
 
 // open opens a listener.
@@ -51,37 +49,21 @@ func (b *Broker) open(ctx context.Context, address, kind string, config *tls.Con
 	if kind == "ws" || kind == "wss" {
 		l.http = l.webServer()
 	}
-	if err := b.server.AddListener(l); err != nil {
-		return errors.Join(err, nl.Close())
-	}
 	b.listeners = append(b.listeners, l)
+	b.work.Go(l.serve)
 	return nil
 }
 
-// Init has nothing to do: it is open already.
-func (l *listener) Init(*slog.Logger) error { return nil }
-
-// ID tells listeners apart.
-func (l *listener) ID() string { return l.kind }
-
-// Protocol is how it is spoken to.
-func (l *listener) Protocol() string { return l.kind }
-
-// Address is where it listens.
-func (l *listener) Address() string { return l.net.Addr().String() }
-
-// Close stops listening, and closes what came by it.
-func (l *listener) Close(clients listeners.CloseFn) {
+// close stops listening.
+func (l *listener) close() {
 	_ = l.net.Close() // nothing to lose
 	if l.http != nil {
 		_ = l.http.Close() // those that became WebSockets are not its any more
 	}
-	clients(l.ID())
 }
 
-// Serve serves until the listener is closed.
-func (l *listener) Serve(establish listeners.EstablishFn) {
-	l.next = establish
+// serve serves until the listener is closed.
+func (l *listener) serve() {
 	if l.http != nil {
 		l.serveWebSockets()
 		return
@@ -110,33 +92,33 @@ func (l *listener) accept(nc net.Conn) {
 		secured := tls.Server(nc, l.tls) // the handshake comes with the first read, within the time for a CONNECT
 		c.Conn, c.tls = secured, func() *tls.ConnectionState { state := secured.ConnectionState(); return &state }
 	}
-	if !l.b.room(c) {
+	if !l.b.enter(c) {
 		_ = nc.Close()
 		return
 	}
-	go l.establish(c)
+	go l.b.serve(c)
 }
 
-// establish serves a connection until it ends.
-func (l *listener) establish(c *conn) {
-	if err := c.SetDeadline(time.Now().Add(l.b.o.Greeting)); err == nil {
-		// What was wrong with the connection was said to its other side.
-		_ = l.next(l.ID(), c)
-	}
-	_ = c.Close() // again, as a rule
-	if c.session != nil {
-		c.session.over()
-	}
-}
-
-// room counts a connection; false when there are too many.
-func (b *Broker) room(c *conn) bool {
-	if b.connections.Add(1) > int64(b.o.Clients+mostPending) || b.stopping.Load() {
-		b.connections.Add(-1)
+// enter counts a connection; false when there are too many, or are to be none.
+func (b *Broker) enter(c *conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopping || len(b.conns) >= b.o.Clients+mostPending {
 		return false
 	}
-	c.ended = sync.OnceFunc(func() { b.connections.Add(-1) })
+	c.r = bufio.NewReaderSize(c.Conn, readBuffer)
+	b.conns[c] = true
+	b.work.Add(1)
 	return true
+}
+
+// leave counts a connection out.
+func (b *Broker) leave(c *conn) {
+	_ = c.Close() // again, as a rule
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.conns, c)
+	b.work.Done()
 }
 
 // webServer answers the requests that become WebSockets.
@@ -151,11 +133,11 @@ func (l *listener) webServer() *http.Server {
 		}
 		ws.SetReadLimit(int64(l.b.mostPacket()) + mostConnect)
 		c := &conn{Conn: &socket{Conn: ws.NetConn(), ws: ws}, tls: func() *tls.ConnectionState { return r.TLS }}
-		if !l.b.room(c) {
+		if !l.b.enter(c) {
 			_ = ws.Close()
 			return
 		}
-		l.establish(c)
+		l.b.serve(c)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc(websocketPath, serve)

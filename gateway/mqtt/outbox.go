@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -66,20 +65,20 @@ func (s *session) send(m message, most int) bool {
 	}
 	if !o.running {
 		o.running = true
-		go s.write()
+		go s.drain()
 	}
 	return true
 }
 
-// write writes what waits, until nothing does.
-func (s *session) write() {
+// drain writes what waits, until nothing does.
+func (s *session) drain() {
 	for {
 		m, id, ok := s.next()
 		if !ok {
 			return
 		}
-		if err := s.cl.WritePacket(packet(&m, id)); err != nil && s.ctx.Err() == nil {
-			s.part(packets.ErrUnspecifiedError) // half a packet may have been written
+		if code := s.write(packet(&m, id, s.b.o.Clock())); code != packets.CodeSuccess && s.ctx.Err() == nil {
+			s.part(code) // half a packet may have been written
 		}
 	}
 }
@@ -139,17 +138,18 @@ func (s *session) acknowledged(id uint16) {
 }
 
 // packet is a message as it is written.
-func packet(m *message, id uint16) packets.Packet {
-	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos, Retain: m.retain}, TopicName: m.topic, Payload: m.body, PacketID: id}
+func packet(m *message, id uint16, now time.Time) *packets.Packet {
+	pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos, Retain: m.retain}, TopicName: m.topic, Payload: m.body, PacketID: id}
 	if !m.until.IsZero() {
-		pk.Expiry = m.until.Unix()
+		pk.Properties.MessageExpiryInterval = uint32(max(1, m.until.Sub(now).Seconds()))
 	}
 	pk.Properties.ResponseTopic = m.reply
 	return pk
 }
 
-// forward sends a message to the connections of a device that subscribed to its topic; false where none took it.
-func (b *Broker) forward(device string, m message) (taken bool) {
+// forward sends a message to the connections of a device that subscribed to its topic; false where none took it. From is
+// the one that it came by, nil for none.
+func (b *Broker) forward(device string, m message, from *session) (taken bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.devices[device]
@@ -162,76 +162,15 @@ func (b *Broker) forward(device string, m message) (taken bool) {
 		most = mostWaiting
 	}
 	for _, s := range p.here {
-		qos, wanted := s.wants(m.topic)
-		if !wanted {
+		g, wanted := s.wants(m.topic)
+		if !wanted || g.noLocal && s == from {
 			continue
 		}
 		copied := m
-		copied.qos = min(m.qos, qos)
+		copied.qos = min(m.qos, g.qos)
 		taken = s.send(copied, most) || taken
 	}
 	return taken
-}
-
-// wants gives the QoS at which a topic was subscribed to.
-func (s *session) wants(name string) (qos byte, wanted bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for filter, granted := range s.filters {
-		if matches(filter, name) {
-			qos, wanted = max(qos, granted), true
-		}
-	}
-	return qos, wanted
-}
-
-// mayRead reports whether the device may subscribe to a filter: to what is below its own name, whatever it is.
-func (s *session) mayRead(filter string) bool {
-	if !strings.HasPrefix(filter, s.prefix) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, known := s.filters[filter]
-	return known || len(s.filters)+len(s.asked) < mostFilters
-}
-
-// subscribed takes filters in, and asks for the device's commands where they are among what is wanted.
-func (s *session) subscribed(filters []packets.Subscription) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	news := false
-	for _, f := range filters {
-		s.filters[f.Filter] = min(f.Qos, 1)
-		news = news || matches(f.Filter, s.prefix+commandsPlace)
-	}
-	if news && s.ctx.Err() == nil {
-		if s.cancel != nil {
-			s.cancel() // what was not answered comes again to who subscribes again
-		}
-		s.cancel = s.b.o.Gateway.Commands(s.device, tandem.ViaMQTT, s.deliver)
-	}
-}
-
-// unsubscribed forgets filters; nil for all.
-func (s *session) unsubscribed(filters []packets.Subscription) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if filters == nil {
-		clear(s.filters)
-	}
-	for _, f := range filters {
-		delete(s.filters, f.Filter)
-	}
-	for filter := range s.filters {
-		if matches(filter, s.prefix+commandsPlace) {
-			return
-		}
-	}
-	if s.cancel != nil {
-		s.cancel()
-		s.cancel = nil
-	}
 }
 
 // deliver sends a command. A device that does not take any more is parted from: they come again when it does.
@@ -240,7 +179,7 @@ func (s *session) deliver(c tandem.Command) error {
 	if err != nil {
 		return err
 	}
-	if !s.b.forward(s.device.ID, m) {
+	if !s.b.forward(s.device.ID, m, nil) {
 		go s.part(packets.ErrQuotaExceeded)
 		return errFull
 	}
@@ -295,18 +234,17 @@ func (r *retained) get(device string) (message, bool) {
 	return m, ok
 }
 
-// retained sends what is retained to who has just subscribed to it.
-func (s *session) retained(filters []packets.Subscription) {
+// sendRetained sends what is retained to who has just subscribed to it.
+func (s *session) sendRetained(filters []packets.Subscription) {
 	m, ok := s.b.retained.get(s.device.ID)
 	if !ok {
 		return
 	}
 	for _, f := range filters {
-		if f.RetainHandling == 2 || !matches(f.Filter, m.topic) {
-			continue
+		if matches(f.Filter, m.topic) {
+			m.qos = min(m.qos, f.Qos)
+			s.send(m, mostWaiting)
+			return
 		}
-		m.qos = min(m.qos, f.Qos)
-		s.send(m, mostWaiting)
-		return
 	}
 }

@@ -40,7 +40,7 @@ type line struct {
 
 // publish takes a message in, and returns before it is stored. Where too many are under way it waits, and the client with it.
 func (s *session) publish(pk *packets.Packet) {
-	if s.b.stopping.Load() { // it is not acknowledged, and comes again elsewhere
+	if s.b.closing() { // it is not acknowledged, and comes again elsewhere
 		return
 	}
 	select {
@@ -76,7 +76,7 @@ func (s *session) report(pk *packets.Packet, path string) (*gateway.Pending, err
 	for {
 		p, err := s.b.o.Gateway.Begin(s.ctx, s.device, m)
 		var e *tandem.Error
-		if s.five || pk.FixedHeader.Qos == 0 || !tandem.Is(err, tandem.RateLimited) || !errors.As(err, &e) {
+		if s.version == 5 || pk.FixedHeader.Qos == 0 || !tandem.Is(err, tandem.RateLimited) || !errors.As(err, &e) {
 			return p, err
 		}
 		if !s.pause(e.RetryAfter) {
@@ -171,7 +171,7 @@ func (s *session) pass(u *underway) {
 	if u.place == status && u.retain {
 		s.b.retained.put(s.device.ID, u.message)
 	}
-	s.b.forward(s.device.ID, u.message)
+	s.b.forward(s.device.ID, u.message, s)
 }
 
 // reply acknowledges a message, or says what is wrong with it; false where it must not be acknowledged, because it is not
@@ -184,13 +184,13 @@ func (s *session) reply(u *underway, err error) bool {
 		s.part(packets.ErrNotAuthorized)
 		return false
 	case tandem.Is(err, tandem.Forbidden):
-		if !s.five && u.qos > 0 { // MQTT 3.1.1 has no way to say it
+		if s.version == 4 && u.qos > 0 { // MQTT 3.1.1 has no way to say it
 			s.part(packets.ErrNotAuthorized)
 			return false
 		}
 		s.puback(u, packets.ErrNotAuthorized, wordsOf(err))
 	case tandem.Is(err, tandem.RateLimited):
-		if !s.five && u.qos > 0 {
+		if s.version == 4 && u.qos > 0 {
 			return false // the connection ended while it waited
 		}
 		s.puback(u, packets.ErrQuotaExceeded, wordsOf(err))
@@ -219,10 +219,9 @@ func (s *session) puback(u *underway, code packets.Code, why string) {
 	if u.qos == 0 {
 		return
 	}
-	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: u.id, ReasonCode: code.Code}
+	pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: u.id, ReasonCode: code.Code}
 	pk.Properties.ReasonString = why
-	// A client that is gone sends the message again, and it counts once.
-	_ = s.cl.WritePacket(pk)
+	s.write(pk) // a client that is gone sends the message again, and it counts once
 }
 
 // wordsOf is what a device's log may say of an error.

@@ -2,14 +2,11 @@ package mqtt
 
 import (
 	"context"
+	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/packets"
 
 	"tandem"
 	"tandem/gateway"
@@ -17,42 +14,42 @@ import (
 
 // The bounds of sessions.
 const (
-	mostName      = 1 << 10      // bytes of a client id, with whose it is
-	mostKeepalive = 12 * 60 * 60 // seconds; the library would count wrong beyond 18 hours
-	mostAway      = 4            // sessions of one device that wait for their clients
-	mostFilters   = 16           // that one client subscribes to
-	offlineTime   = time.Minute  // that noting a lost device is tried for
-	offlineRetry  = 2 * time.Second
-	letInTime     = 10 * time.Second // for finding out who somebody is
+	mostAway     = 4           // sessions of one device that wait for their clients
+	offlineTime  = time.Minute // that noting a lost device is tried for
+	offlineRetry = 2 * time.Second
 )
 
-// session is a device that is connected.
+// session is a client that is connected.
 type session struct {
-	b      *Broker
-	cl     *mochi.Client
-	device gateway.Device
-	prefix string // of its topics
-	five   bool   // MQTT 5
-	will   *message
-	ctx    context.Context // ends with the connection
-	stop   context.CancelFunc
+	b         *Broker
+	c         *conn
+	version   byte   // of the protocol: 4 for 3.1.1, 5
+	id        string // the client id, with whose it is
+	device    gateway.Device
+	prefix    string // of its topics
+	largest   uint32 // bytes of a packet that it takes; 0 for any
+	silent    bool   // it wants no reasons in words
+	keepalive uint16 // seconds that it may say nothing; 0 for any
+	expiry    uint32 // seconds that the session is kept when it is away
+	will      *message
+	ctx       context.Context // ends with the connection
+	stop      context.CancelFunc
 
-	room  chan struct{} // has a place for each message that may be under way
-	line  line
-	out   outbox
-	heard atomic.Int64 // when its last packet came, in nanoseconds since 1970
-	seen  time.Time    // when it was last noted that it is there
+	room    chan struct{} // has a place for each message that may be under way
+	line    line
+	out     outbox
+	aliases map[uint16]string // topics
+	heard   atomic.Int64      // when its last packet came, in nanoseconds since 1970
+	seen    time.Time         // when it was last noted that it is there
 
-	ended   chan struct{}          // closed once nothing of it is left
-	taken   atomic.Bool            // its client came by another connection
-	kept    bool                   // the library keeps it for its client
-	left    bool                   // the client said that it goes
-	willing bool                   // and that its will is to be done
-	asked   []packets.Subscription // granted ones of the SUBSCRIBE that is being answered
+	ended   chan struct{} // closed once nothing of it is left
+	taken   atomic.Bool   // its client came by another connection
+	left    bool          // the client said that it goes
+	willing bool          // and that its will is to be done
 
 	mu      sync.Mutex
-	filters map[string]byte // with their QoS
-	cancel  func()          // of its commands; nil where it does not want any
+	filters map[string]granted
+	cancel  func() // of its commands; nil where it does not want any
 }
 
 // peers are the sessions of one device.
@@ -61,149 +58,57 @@ type peers struct {
 	away []string // client ids
 }
 
-// nameClient makes a client id one of the device's own, so that nobody takes another's session over: what follows is
-// the client's business, once it has proved the credential that stands before it.
-func nameClient(cl *mochi.Client, c *packets.ConnectParams) {
-	whose := string(c.Username)
-	if own := connOf(cl); whose == "" && own != nil {
-		if certificate := own.certificate(); certificate != nil {
-			whose = gateway.Fingerprint(certificate.Raw)
+// kept is a session whose client is away.
+type kept struct {
+	device  string // tandem.Device.ID
+	filters map[string]granted
+	until   time.Time
+}
+
+// resume gives a session what was kept for its client, unless it wants to begin anew.
+func (b *Broker) resume(s *session, clean bool) (present bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.kept[s.id]
+	if old == nil {
+		return false
+	}
+	b.drop(s.id, old)
+	if clean || old.device != s.device.ID || !b.o.Clock().Before(old.until) {
+		return false
+	}
+	s.filters = old.filters
+	return true
+}
+
+// drop forgets a session whose client is away. The lock is held.
+func (b *Broker) drop(id string, old *kept) {
+	delete(b.kept, id)
+	p := b.devices[old.device]
+	if p == nil {
+		return
+	}
+	p.away = slices.DeleteFunc(p.away, func(other string) bool { return other == id })
+	b.tidy(old.device, p)
+}
+
+// tidy forgets a device that has no session. The lock is held.
+func (b *Broker) tidy(device string, p *peers) {
+	if len(p.here)+len(p.away) == 0 {
+		delete(b.devices, device)
+	}
+}
+
+// expire forgets the sessions that waited long enough.
+func (b *Broker) expire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.o.Clock()
+	for id, old := range b.kept {
+		if !now.Before(old.until) {
+			b.drop(id, old)
 		}
 	}
-	if c.ClientIdentifier != "" { // else the library gives it one that nobody has
-		c.ClientIdentifier = strconv.Itoa(len(whose)) + ":" + whose + ":" + c.ClientIdentifier
-	}
-}
-
-func connOf(cl *mochi.Client) *conn {
-	c, _ := cl.Net.Conn.(*conn) //nolint:errcheck // nil is the answer then
-	return c
-}
-
-// quiet waits until nothing is under way any more; false where it is not so.
-func (s *session) quiet() bool {
-	end := time.NewTimer(drainTime)
-	defer end.Stop()
-	for range mostInflight { // all places are taken here, so none by a message
-		select {
-		case s.room <- struct{}{}:
-		case <-end.C:
-			return false
-		}
-	}
-	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	return !s.out.running
-}
-
-// admit lets a device in, or says why not.
-func (b *Broker) admit(cl *mochi.Client, pk *packets.Packet) packets.Code {
-	c := connOf(cl)
-	switch {
-	case c == nil || b.stopping.Load():
-		return packets.ErrServerUnavailable
-	case len(cl.ID) > mostName:
-		return packets.ErrClientIdentifierNotValid
-	case pk.Properties.AuthenticationMethod != "":
-		return packets.ErrBadAuthenticationMethod
-	}
-	ctx, cancel := context.WithTimeout(b.ctx, letInTime)
-	defer cancel()
-	d, err := b.authenticate(ctx, c, pk)
-	if err != nil {
-		return refusal(err, cl.Properties.ProtocolVersion == 5)
-	}
-	s := &session{b: b, cl: cl, device: d, prefix: prefixOf(d.Organization, d.DeviceID), five: cl.Properties.ProtocolVersion == 5,
-		room: make(chan struct{}, mostInflight), ended: make(chan struct{}), filters: map[string]byte{}}
-	if code := s.takeWill(); code != packets.CodeSuccess {
-		return code
-	}
-	cl.State.Keepalive = min(cl.State.Keepalive, mostKeepalive)
-	s.out.window = window(pk)
-	if !s.takeOver(ctx) {
-		return packets.ErrServerUnavailable
-	}
-	s.ctx, s.stop = context.WithCancel(b.ctx)
-	c.session = s
-	return packets.CodeSuccess
-}
-
-// takeOver gives the session its client id. Who had it is parted from first, and has ended when it returns: the library,
-// were it to do this, would not wait, and then take the new connection for the old one.
-func (s *session) takeOver(ctx context.Context) bool {
-	for {
-		s.b.mu.Lock()
-		old := s.b.clients[s.cl.ID]
-		if old == nil {
-			s.b.clients[s.cl.ID] = s
-			s.b.mu.Unlock()
-			return true
-		}
-		s.b.mu.Unlock()
-		old.taken.Store(true)
-		go old.part(packets.ErrSessionTakenOver)
-		select {
-		case <-old.ended:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// over gives the client id free. A session that waits for its client needs no connection's memory.
-func (s *session) over() {
-	if s.kept && s.quiet() {
-		s.cl.Net = mochi.ClientConnection{}
-	}
-	s.b.mu.Lock()
-	defer s.b.mu.Unlock()
-	delete(s.b.clients, s.cl.ID)
-	close(s.ended)
-}
-
-// authenticate goes by the password where a user is named, else by the certificate.
-func (b *Broker) authenticate(ctx context.Context, c *conn, pk *packets.Packet) (gateway.Device, error) {
-	if len(pk.Connect.Username) > 0 {
-		return b.o.Gateway.Authenticate(ctx, gateway.Claim{Kind: tandem.PasswordCredential, Identity: string(pk.Connect.Username),
-			Secret: string(pk.Connect.Password), Address: c.address()})
-	}
-	if certificate := c.certificate(); certificate != nil {
-		return b.o.Gateway.Certificate(ctx, certificate, c.address())
-	}
-	return gateway.Device{}, tandem.Errorf(tandem.Unauthorized, "", "", "the client names no device")
-}
-
-// refusal is what a client that is not let in is told.
-func refusal(err error, five bool) packets.Code {
-	switch {
-	case tandem.Is(err, tandem.Unauthorized):
-		return packets.ErrBadUsernameOrPassword
-	case tandem.Is(err, tandem.RateLimited) && five:
-		return packets.ErrConnectionRateExceeded
-	}
-	return packets.ErrServerUnavailable
-}
-
-// takeWill keeps the last will, which goes by the rules of what the device publishes, and from the library.
-func (s *session) takeWill() packets.Code {
-	w := s.cl.Properties.Will
-	if w.Flag == 0 {
-		return packets.CodeSuccess
-	}
-	if place, _ := s.place(w.TopicName); place != status && place != telemetry {
-		return packets.ErrNotAuthorized
-	}
-	s.will = &message{topic: w.TopicName, body: w.Payload, qos: w.Qos, retain: w.Retain}
-	s.cl.Properties.Will = mochi.Will{}
-	return packets.CodeSuccess
-}
-
-// place tells what a topic of the device is for; nowhere for any that is not its own.
-func (s *session) place(name string) (place, string) {
-	if len(name) <= len(s.prefix) || name[:len(s.prefix)] != s.prefix {
-		return nowhere, ""
-	}
-	return placeOf(name[len(s.prefix):])
 }
 
 // arrive counts a session in. Subscriptions of before come with it.
@@ -218,66 +123,77 @@ func (s *session) arrive() {
 		s.b.devices[s.device.ID] = p
 	}
 	p.here = append(p.here, s)
-	p.away = slices.DeleteFunc(p.away, func(id string) bool { return id == s.cl.ID })
 	s.b.mu.Unlock()
-	s.subscribed(slicesOf(s.cl.State.Subscriptions.GetAll()))
+	s.mu.Lock()
+	if _, wanted := s.granted(s.prefix + commandsPlace); wanted {
+		s.cancel = s.b.o.Gateway.Commands(s.device, tandem.ViaMQTT, s.deliver)
+	}
+	s.mu.Unlock()
 	s.present(true)
 }
 
-// depart counts a session out; another says whether the device is connected by another one.
+// depart counts a session out, and keeps it for its client where that is wanted; another says whether the device is
+// connected by another one.
 func (s *session) depart() (another bool) {
 	s.stop()
-	s.unsubscribed(nil)
-	s.b.mu.Lock()
-	defer s.b.mu.Unlock()
-	delete(s.b.sessions, s)
-	p := s.b.devices[s.device.ID]
-	if p == nil {
-		return false
+	s.mu.Lock()
+	if s.cancel != nil {
+		s.cancel()
+		s.cancel = nil
 	}
+	filters := maps.Clone(s.filters)
+	s.mu.Unlock()
+	b := s.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sessions, s)
+	p := b.devices[s.device.ID]
 	p.here = slices.DeleteFunc(p.here, func(other *session) bool { return other == s })
-	if s.kept {
-		p.away = append(p.away, s.cl.ID)
-		if len(p.away) > mostAway {
-			go s.b.forget(p.away[0])
-			p.away = slices.Delete(p.away, 0, 1)
+	if s.expiry > 0 && !b.stopping {
+		b.kept[s.id] = &kept{s.device.ID, filters, b.o.Clock().Add(time.Duration(s.expiry) * time.Second)}
+		if p.away = append(p.away, s.id); len(p.away) > mostAway {
+			b.drop(p.away[0], b.kept[p.away[0]])
 		}
 	}
-	if len(p.here)+len(p.away) == 0 {
-		delete(s.b.devices, s.device.ID)
-	}
+	b.tidy(s.device.ID, p)
 	return len(p.here) > 0
 }
 
-// forget ends a session whose client is away.
-func (b *Broker) forget(id string) {
-	if cl, ok := b.server.Clients.Get(id); ok && cl.Closed() {
-		b.server.UnsubscribeClient(cl)
-		b.server.Clients.Delete(id)
-	}
+// over gives the client id free.
+func (s *session) over() {
+	s.stop()
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	delete(s.b.clients, s.id)
+	close(s.ended)
 }
 
-// expired notes that the library forgot a session.
-func (b *Broker) expired(cl *mochi.Client) {
-	b.server.UnsubscribeClient(cl) // which the library leaves out
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for device, p := range b.devices {
-		if i := slices.Index(p.away, cl.ID); i >= 0 {
-			p.away = slices.Delete(p.away, i, i+1)
-			if len(p.here)+len(p.away) == 0 {
-				delete(b.devices, device)
-			}
+// quiet waits until nothing is under way any more, and nothing will be.
+func (s *session) quiet() {
+	end := time.NewTimer(drainTime)
+	defer end.Stop()
+	for range mostInflight { // all places are taken here, so none by a message
+		select {
+		case s.room <- struct{}{}:
+		case <-end.C:
 			return
 		}
 	}
+}
+
+// place tells what a topic of the device is for; nowhere for any that is not its own.
+func (s *session) place(name string) (place, string) {
+	if len(name) <= len(s.prefix) || name[:len(s.prefix)] != s.prefix {
+		return nowhere, ""
+	}
+	return placeOf(name[len(s.prefix):])
 }
 
 // lose does what follows from the end of a connection: the will is done and the device is offline, unless it said that it
 // goes, came by another connection, or is to come to another process.
 func (s *session) lose() {
 	another := s.depart()
-	if s.taken.Load() || another || s.b.stopping.Load() || s.left && !s.willing {
+	if s.taken.Load() || another || s.b.closing() || s.left && !s.willing {
 		return
 	}
 	if s.will != nil {
@@ -288,7 +204,7 @@ func (s *session) lose() {
 		if s.will.retain {
 			s.b.retained.put(s.device.ID, *s.will)
 		}
-		s.b.forward(s.device.ID, *s.will)
+		s.b.forward(s.device.ID, *s.will, nil)
 	}
 	s.offline()
 }
@@ -335,23 +251,4 @@ func (s *session) refresh() {
 	}
 	s.seen = now
 	s.present(true)
-}
-
-// part ends the connection; MQTT 5 lets it be said why.
-func (s *session) part(why packets.Code) {
-	s.stop()
-	if s.five {
-		// The error is why, or that the connection has ended already.
-		_ = s.b.server.DisconnectClient(s.cl, why)
-		return
-	}
-	s.cl.Stop(why)
-}
-
-func slicesOf(subscriptions map[string]packets.Subscription) []packets.Subscription {
-	list := make([]packets.Subscription, 0, len(subscriptions))
-	for _, s := range subscriptions {
-		list = append(list, s)
-	}
-	return list
 }

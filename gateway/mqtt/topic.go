@@ -101,6 +101,23 @@ func hexDigit(c byte) int {
 	return -1
 }
 
+// validFilter reports whether a filter has its wildcards where they may be.
+func validFilter(filter string) bool {
+	if filter == "" || strings.Contains(filter, "\x00") {
+		return false
+	}
+	for {
+		level, rest, more := strings.Cut(filter, "/")
+		if level != "+" && level != "#" && strings.ContainsAny(level, "+#") || level == "#" && more {
+			return false
+		}
+		if !more {
+			return true
+		}
+		filter = rest
+	}
+}
+
 // matches reports whether a valid filter covers a topic.
 func matches(filter, name string) bool {
 	for {
