@@ -110,10 +110,10 @@ type PlanFilter struct {
 
 // PlanGroup is how many of a plan's changes are alike.
 type PlanGroup struct {
-	Side   Side
-	Action Action
-	Field  Path // without what lies below a field; "" for the device itself
-	Count  int
+	Side   Side   `json:"side"`
+	Action Action `json:"action"`
+	Field  Path   `json:"field"` // without what lies below a field; "" for the device itself
+	Count  int    `json:"count"`
 }
 
 // PlanView looks into large plans.

@@ -41,6 +41,13 @@ func (w *world) everyServiceCall(c *caller) {
 	c.get("/api/v1/services").is(200)
 	tag := c.get(at).is(200).header.Get("ETag")
 	c.post(at+"/test", nil).is(200)
+	if tried := c.post("/api/v1/services/test", map[string]any{"service": "prod"}).is(200); tried.value("ok") != true || tried.text("service") != "prod" {
+		w.t.Errorf("the project is %s", tried.body)
+	}
+	c.post("/api/v1/services/test", map[string]any{"base_url": w.simURL, "project": "foreign", "api_key": projectKey}).is(200)
+	c.post("/api/v1/services/test", map[string]any{"base_url": w.simURL, "project": "foreign", "api_key": "wrong"}).problem(502, tandem.Unauthorized)
+	c.post("/api/v1/services/test", map[string]any{"service": "nowhere"}).problem(404, tandem.NotFound)
+	c.post("/api/v1/services/test", `{}`).problem(422, tandem.Invalid)
 	changed := c.with("If-Match", tag).patch(at, `{"config":{"requests_per_minute":29999,"field_strategies":{"name":"local_wins"}},"sync_interval_seconds":600}`).is(200)
 	if changed.value("config.requests_per_minute") != 29999.0 || changed.value("config.create_local") != true || changed.value("config.field_strategies.name") != "local_wins" {
 		w.t.Errorf("the service is %s", changed.body)
@@ -138,6 +145,18 @@ func (w *world) everyRunCall(c *caller) {
 	c.get("/api/v1/plans?status=open&service=prod").is(200)
 	c.get("/api/v1/plans/" + plan).is(200)
 	c.get("/api/v1/plans/" + plan + "/rows?limit=1").is(200)
+	all := c.get("/api/v1/plans/" + plan + "/rows").is(200).value("pagination.total")
+	if some := c.get("/api/v1/plans/" + plan + "/rows?side=remote&action=create&removals=false&search=e").is(200); some.value("pagination.total").(float64) > all.(float64) {
+		w.t.Errorf("the plan's changes are %s", some.body)
+	}
+	if groups := c.get("/api/v1/plans/" + plan + "/groups").is(200); groups.value("groups.0.count").(float64) == 0 || groups.text("groups.0.side") == "" {
+		w.t.Errorf("the plan's groups are %s", groups.body)
+	}
+	unwanted := c.post("/api/v1/services/"+w.service.ID+"/runs", `{"dry_run":true}`).is(200).text("plan_id")
+	if dropped := c.post("/api/v1/plans/"+unwanted+"/discard", nil).is(200); dropped.text("status") != "discarded" {
+		w.t.Errorf("the plan is %s", dropped.body)
+	}
+	c.post("/api/v1/plans/"+unwanted+"/discard", nil).problem(412, tandem.Stale)
 	c.post("/api/v1/services/prod/runs?wait=30s", map[string]any{"plan_id": plan}).is(200)
 	c.post("/api/v1/runs/"+w.lastRun+"/revert", `{"dry_run":true}`).is(200)
 

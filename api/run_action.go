@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-
-	"tandem"
 )
 
 // runActions registers what is done with a run that is there.
@@ -84,66 +82,6 @@ func (a *API) planRevert(ctx context.Context, c caller, id string, most int) (*r
 	}
 	preview.Run.Reverts = id
 	return &runOutput{Status: http.StatusOK, Body: planned.reply(&preview)}, nil
-}
-
-// plans registers the stored plans.
-func (a *API) plans() {
-	type listInput struct {
-		OrganizationParam
-		Listing
-		Selection
-		Service string `query:"service" maxLength:"200" doc:"Of this service, by id or name."`
-		Status  string `query:"status" enum:"open,used,discarded" doc:"With this status."`
-	}
-	type planList struct {
-		Plans      []tandem.Plan     `json:"plans"`
-		Pagination tandem.Pagination `json:"pagination"`
-	}
-	handle(a, route("plans-list", http.MethodGet, "/api/v1/plans", "plans", "List stored plans, newest first"),
-		func(ctx context.Context, in *listInput) (*body[planList], error) {
-			c := callerOf(ctx)
-			service, err := a.serviceID(ctx, c, in.Service)
-			if err != nil {
-				return nil, err
-			}
-			all, err := a.options.Registry.Plans(ctx, c.actor, c.org, service)
-			if err != nil {
-				return nil, err
-			}
-			plans := []tandem.Plan{}
-			for i := range all {
-				if in.Status == "" || string(all[i].Status) == in.Status {
-					plans = append(plans, all[i])
-				}
-			}
-			return with(planList{paged(plans, in.Listing), in.pagination(len(plans))}, nil)
-		})
-
-	handle(a, route("plans-show", http.MethodGet, "/api/v1/plans/{id}", "plans", "Show a stored plan"),
-		func(ctx context.Context, in *ByID) (*body[tandem.Plan], error) {
-			c := callerOf(ctx)
-			return with(a.options.Registry.Plan(ctx, c.actor, c.org, in.ID))
-		})
-
-	type rowsInput struct {
-		ByID
-		Listing
-	}
-	type planRowList struct {
-		Rows       []tandem.Change   `json:"rows"`
-		Pagination tandem.Pagination `json:"pagination"`
-	}
-	handle(a, route("plan-rows-list", http.MethodGet, "/api/v1/plans/{id}/rows", "plans", "List a plan's changes, in their order"),
-		func(ctx context.Context, in *rowsInput) (*body[planRowList], error) {
-			c := callerOf(ctx)
-			plan, err := a.options.Registry.Plan(ctx, c.actor, c.org, in.ID)
-			if err != nil {
-				return nil, err
-			}
-			page := in.page()
-			rows, err := a.options.Registry.PlanRows(ctx, c.actor, c.org, in.ID, (page.Number-1)*page.Limit, page.Limit)
-			return with(planRowList{list(rows), in.pagination(plan.Rows)}, err)
-		})
 }
 
 // paged gives one page of a list that is there as a whole.

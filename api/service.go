@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -302,6 +303,34 @@ func (a *API) serviceActions() {
 			c := callerOf(ctx)
 			at, err := a.options.Registry.TestService(ctx, c.actor, c.org, in.ID)
 			return with(serviceTested{at.Service.Name, true, at.Project, at.Took.Milliseconds()}, err)
+		})
+
+	type tryInput struct {
+		OrganizationParam
+		Body struct {
+			Service string  `json:"service,omitempty" maxLength:"300" doc:"The service, by id or name, whose stored key and settings are meant where none are given; none for a new one."`
+			BaseURL string  `json:"base_url,omitempty" maxLength:"300" doc:"The address of the project's platform."`
+			Project string  `json:"project,omitempty" maxLength:"200"`
+			Key     *string `json:"api_key,omitempty" maxLength:"500" doc:"It is used once and not kept. A stored key goes to the stored address only."`
+		}
+	}
+	handle(a, describing(route("services-try", http.MethodPost, "/api/v1/services/test", "services", "Ask a project once, with settings that are not stored"),
+		"As before a service is connected or changed; nothing is kept."),
+		func(ctx context.Context, in *tryInput) (*body[serviceTested], error) {
+			c, b := callerOf(ctx), &in.Body
+			if b.Service != "" && (b.BaseURL == "" || b.Project == "") {
+				s, err := a.options.Registry.Service(ctx, c.actor, c.org, b.Service)
+				if err != nil {
+					return nil, err
+				}
+				b.BaseURL, b.Project = cmp.Or(b.BaseURL, s.Config.BaseURL), cmp.Or(b.Project, s.Config.Project)
+			}
+			var key registry.Seal
+			if b.Key != nil {
+				key = a.sealKey(*b.Key)
+			}
+			at, err := a.options.Registry.TryService(ctx, c.actor, c.org, b.Service, b.BaseURL, b.Project, key)
+			return with(serviceTested{at.Service.Name, err == nil, at.Project, at.Took.Milliseconds()}, err)
 		})
 
 	type servicesSwitched struct {

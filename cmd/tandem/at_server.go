@@ -120,6 +120,16 @@ func (s *atServer) TestService(ctx context.Context, org string, v *tandem.Servic
 	return s.Client.TestService(ctx, org, v.ID)
 }
 
+// TryService has the server ask a project.
+func (s *atServer) TryService(ctx context.Context, org, ref, baseURL, project string, key *secret.Text) (tandem.RemoteProject, time.Duration, error) {
+	var text *string
+	if key != nil {
+		revealed := key.Reveal()
+		text = &revealed
+	}
+	return s.Client.TryService(ctx, org, ref, baseURL, project, text)
+}
+
 // HasKey cannot be known: the server shows no keys.
 func (s *atServer) HasKey(*tandem.Service, secret.Text) bool { return false }
 

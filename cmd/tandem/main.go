@@ -47,6 +47,7 @@ type CLI struct {
 	Device     DeviceCmd     `cmd:"" help:"Devices: create, list, show, update, delete, link, unlink, import, export, history."`
 	Remote     RemoteCmd     `cmd:"" help:"What is on a service and not here: list, import, ignore."`
 	Sync       SyncCmd       `cmd:"" help:"Synchronize a service, or show what that would do."`
+	Plans      PlansCmd      `cmd:"" help:"What a sync would do, stored: list, show, discard. tandem sync --plan applies one."`
 	Runs       RunsCmd       `cmd:"" help:"What syncs did: list, show, approve, discard, cancel, revert."`
 	Conflicts  ConflictsCmd  `cmd:"" help:"What both sides changed: list, show, resolve."`
 	Deliveries DeliveriesCmd `cmd:"" help:"Received webhooks: list, show, replay, rate."`

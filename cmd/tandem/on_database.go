@@ -108,6 +108,16 @@ func (s onDatabase) TestService(ctx context.Context, _ string, v *tandem.Service
 	return project, time.Since(began), checkPin(v, project.ProjectIdentity)
 }
 
+// TryService asks a project once, and keeps nothing.
+func (s onDatabase) TryService(ctx context.Context, org, ref, baseURL, project string, key *secret.Text) (tandem.RemoteProject, time.Duration, error) {
+	var seal registry.Seal
+	if key != nil {
+		seal = func(org, id string) ([]byte, error) { return s.keys.Seal(*key, where(org, id)) }
+	}
+	at, err := s.registry.TryService(ctx, s.actor, org, ref, baseURL, project, seal)
+	return at.Project, at.Took, err
+}
+
 // HasKey compares with the stored key, where that can be opened and works.
 func (s onDatabase) HasKey(v *tandem.Service, key secret.Text) bool {
 	old, err := s.keys.Unseal(v.Credentials, where(v.OrganizationID, v.ID))
@@ -247,6 +257,21 @@ func (s onDatabase) Plans(ctx context.Context, org, service string) ([]tandem.Pl
 // Plan finds one.
 func (s onDatabase) Plan(ctx context.Context, org, id string) (tandem.Plan, error) {
 	return s.registry.Plan(ctx, s.actor, org, id)
+}
+
+// PlanChanges lists a plan's changes that match.
+func (s onDatabase) PlanChanges(ctx context.Context, org, id string, filter tandem.PlanFilter) ([]tandem.Change, int, error) {
+	return s.registry.PlanChanges(ctx, s.actor, org, id, filter)
+}
+
+// PlanGroups counts a plan's changes.
+func (s onDatabase) PlanGroups(ctx context.Context, org, id string) ([]tandem.PlanGroup, error) {
+	return s.registry.PlanGroups(ctx, s.actor, org, id)
+}
+
+// DiscardPlan drops a saved plan.
+func (s onDatabase) DiscardPlan(ctx context.Context, org, id string) (tandem.Plan, error) {
+	return s.registry.DiscardPlan(ctx, s.actor, org, id)
 }
 
 // PlanRows gives a part of a plan.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"tandem"
 	"tandem/golioth"
+	"tandem/secret"
 )
 
 // ServiceCmd is `tandem service`.
@@ -128,11 +130,20 @@ func serviceState(v *tandem.Service) string {
 // ServiceTestCmd is `tandem service test`.
 type ServiceTestCmd struct {
 	In
-	Service string `arg:"" optional:"" help:"Its name or id."`
+	Key
+	Service string `arg:"" optional:"" help:"Its name or id; none, with --project and a key, tries a project that is not connected."`
+	Project string `placeholder:"ID" help:"Try this project instead; nothing is stored."`
+	BaseURL string `name:"base-url" placeholder:"URL" help:"Try this address instead; nothing is stored."`
 }
 
-// Run asks the project once.
+// Run asks the project once: as it is stored, or as it would be with what the flags say.
 func (c *ServiceTestCmd) Run(ctx context.Context, a *app) error {
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	if c.Project != "" || c.BaseURL != "" || c.APIKeyFile != "" {
+		return c.try(ctx, a)
+	}
 	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
 		v, err := s.service(ctx, org, c.Service, "its name")
 		if err != nil {
@@ -146,6 +157,40 @@ func (c *ServiceTestCmd) Run(ctx context.Context, a *app) error {
 			return a.out.value(map[string]any{"service": v.Name, "ok": true, "project": project, "duration_ms": took.Milliseconds()})
 		}
 		a.out.printf("%s: the project %s (%s) answers in %s and takes the key\n", clean(v.Name), clean(project.ID), clean(project.Name), duration(took))
+		return nil
+	})
+}
+
+// try asks a project with settings that are not stored.
+func (c *ServiceTestCmd) try(ctx context.Context, a *app) error {
+	return a.inOrganization(ctx, c.In, func(s *desk, org tandem.Organization) error {
+		v := tandem.Service{Config: tandem.ServiceConfig{BaseURL: golioth.DefaultBaseURL}}
+		if c.Service != "" {
+			var err error
+			if v, err = s.service(ctx, org, c.Service, "its name"); err != nil {
+				return err
+			}
+		}
+		var key *secret.Text
+		if _, set := a.LookupEnv("TANDEM_API_KEY"); c.APIKeyFile != "" || c.Service == "" || set {
+			read, err := a.readKey(c.APIKeyFile)
+			if err != nil {
+				return err
+			}
+			key = &read
+		}
+		at, project := cmp.Or(c.BaseURL, v.Config.BaseURL), cmp.Or(c.Project, v.Config.Project)
+		if project == "" {
+			return &usageError{"--project is missing", "it is the last part of the project's address in the Golioth console"}
+		}
+		is, took, err := s.TryService(ctx, org.ID, v.ID, at, project, key)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(map[string]any{"service": v.Name, "ok": true, "project": is, "duration_ms": took.Milliseconds()})
+		}
+		a.out.printf("the project %s (%s) at %s answers in %s and takes the key; nothing was stored\n", clean(is.ID), clean(is.Name), clean(at), duration(took))
 		return nil
 	})
 }

@@ -19,6 +19,7 @@ type useCases interface {
 	webhookCases
 	deviceCases
 	runCases
+	planCases
 	conflictCases
 	peopleCases
 	alertCases
@@ -63,6 +64,8 @@ type serviceCases interface {
 	ConfirmProject(ctx context.Context, org, id string) (detached int, err error)
 	// TestService asks the project once, and says how long it took.
 	TestService(ctx context.Context, org string, v *tandem.Service) (tandem.RemoteProject, time.Duration, error)
+	// TryService asks a project once with settings that are not stored, of a new service where ref is ""; a nil key is the stored one.
+	TryService(ctx context.Context, org, ref, baseURL, project string, key *secret.Text) (tandem.RemoteProject, time.Duration, error)
 	// HasKey reports whether the service is known to have this key already.
 	HasKey(v *tandem.Service, key secret.Text) bool
 	// Approved reports whether a person has let the service's settings run, and whether there ever was such a run (S28).
