@@ -150,7 +150,8 @@ func (s *Store) countServices(ctx context.Context, tx bun.Conn, org string, o *t
 		return err
 	}
 	return each(func(one *tandem.ServiceOverview, _ string, n int) { one.ConflictsOpen = n },
-		`SELECT c.service_id, '', COUNT(*) FROM device_conflicts AS c WHERE c.organization_id = ? AND c.resolution_status IN ('pending', 'resolving') GROUP BY c.service_id`)
+		"SELECT c.service_id, '', COUNT(*) FROM device_conflicts AS c"+s.dialect.Indexed("device_conflicts_groups")+` WHERE c.organization_id = ? AND c.resolution_status IN ('pending', 'resolving')
+			GROUP BY c.service_id`)
 }
 
 // OpenCounts counts what waits for somebody.
