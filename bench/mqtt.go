@@ -43,7 +43,12 @@ func (b *bench) reportsOverMQTT(ctx context.Context, d *databases) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.stop()) }()
+	defer func() {
+		failed := err != nil
+		if err = errors.Join(err, f.stop()); failed {
+			err = fmt.Errorf("%w; the server said: %s", err, tail(f.server.said.String()))
+		}
+	}()
 	empty := f.server.memory()
 	if err := f.connect(ctx); err != nil {
 		return err
