@@ -100,7 +100,7 @@ type ServiceConfig struct {
 	// that came over the network may not, unless the server allows that.
 	PrivateAddress bool `json:"private_address,omitempty"`
 	// GatewayPSK lets the devices' pre-shared keys there be used to authenticate here too.
-	GatewayPSK bool `json:"gateway_psk,omitempty"`
+	GatewayPSK bool `json:"gateway_psk"`
 }
 
 // StrategyFor gives the strategy for a field: its own override, else the service's.
