@@ -62,7 +62,7 @@ bench: build test-deps ## Measure Tandem against the bare requests it needs: a t
 	$(GO) run ./bench -tandem $(BIN) -json bin/bench.json $(ARGS)
 
 .PHONY: bench-web
-bench-web: test-deps ## Measure the pages with 100,000 devices: first paint, an interaction, weight (ARGS='-devices 1000')
+bench-web: test-deps ## Measure the pages with 100,000 devices: the first visit, later ones, filters, weight (ARGS='-devices 1000 -postgres')
 	$(GO) test -count=1 -timeout 30m -v -run TestSpeed ./web -args -speed $(ARGS)
 
 .PHONY: screenshots

@@ -14,7 +14,7 @@ import (
 
 // A fleet is what a listing of devices filters and sorts by, of all live devices of one organization, in memory. A walk
 // through a hundred thousand of them takes a few milliseconds, whatever is asked for, where the same through the tables
-// takes up to a second (docs/decisions/0024). What a page shows is read from the tables.
+// takes up to a second (docs/decisions/0026). What a page shows is read from the tables.
 //
 // fleet_list.go asks it, fleet_read.go fills it, and fleets.go keeps it true.
 type fleet struct {
