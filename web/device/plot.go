@@ -134,7 +134,7 @@ func (p *page) offer() {
 	}
 	first := firstPlots
 	for _, v := range p.values {
-		if !v.numeric() || v.Path == batteryPath || slices.ContainsFunc(p.plots.choices, func(c plottable) bool { return c.Key == v.Key }) {
+		if !v.numeric() || v.Path == batteryPath || isTime(v) || slices.ContainsFunc(p.plots.choices, func(c plottable) bool { return c.Key == v.Key }) {
 			continue
 		}
 		on := len(keys) == 0 && first > 0 && !told(v)
@@ -146,14 +146,13 @@ func (p *page) offer() {
 	slices.SortFunc(p.plots.choices, func(a, b plottable) int { return strings.Compare(keyText(a.Key), keyText(b.Key)) })
 }
 
-// told reports whether a number is of what the page tells anyway, or is a time.
+// told reports whether a number is of what the page tells anyway.
 func told(v value) bool {
-	last := v.Path
-	if n := len(v.Within); n > 0 {
-		last = v.Within[n-1]
-	}
-	return v.Path == "location" || slices.Contains([]string{"battery", "battery_level", "lat", "latitude", "lon", "lng", "longitude", "accuracy", "time", "timestamp", "ts"}, last)
+	return v.Path == "location" || slices.Contains([]string{"battery", batteryPath, "lat", "latitude", "lon", "lng", "longitude", "accuracy"}, v.last())
 }
+
+// isTime reports whether a number says when the device reported.
+func isTime(v value) bool { return slices.Contains([]string{"time", "timestamp", "ts"}, v.last()) }
 
 // nothing is what the address names where no numbers are to be plotted.
 const nothing = "none"

@@ -34,6 +34,14 @@ type value struct {
 // name says where a value stands, as people read it.
 func (v value) name() string { return placeText(v.Path, v.Within) }
 
+// last is the name next to the value.
+func (v value) last() string {
+	if n := len(v.Within); n > 0 {
+		return v.Within[n-1]
+	}
+	return v.Path
+}
+
 // numeric reports whether it is a number that can be plotted.
 func (v value) numeric() bool {
 	text := bytes.TrimSpace(v.Value)
@@ -77,6 +85,12 @@ func valuesOfReports(found []tandem.DeviceObservation) []value {
 				all = append(all, v)
 			}
 		}
+	}
+	if at := slices.IndexFunc(all, func(v value) bool { return v.Path == batteryPath }); at >= 0 {
+		told := all[at].At
+		all = slices.DeleteFunc(all, func(v value) bool { // the battery is told once
+			return v.Path == telemetryPath && len(v.Within) == 1 && (v.last() == "battery" || v.last() == batteryPath) && v.At.Equal(told)
+		})
 	}
 	slices.SortFunc(all, func(a, b value) int { return strings.Compare(a.name(), b.name()) })
 	return all[:min(len(all), mostValues)]

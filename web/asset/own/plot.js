@@ -50,6 +50,11 @@
     const others = [...new Set(p.series.map((s) => s.scale).filter(Boolean))];
     const positive = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1];
     const edges = p.series.flatMap((s, i) => (s.edge ? [i + 1] : []));
+    const round = (v) => Math.round(v * 100) / 100;
+    const between = (u, at) => { // the smallest and the largest of what a point stands for
+      const [low, high] = edges.map((i) => u.data[i][at]);
+      return low == null || low === high ? "" : ` (${round(low)} – ${round(high)})`;
+    };
     const options = {
       width: Math.max(place.clientWidth, 200), height: p.height || 180,
       scales: { y: { range: (_, low, high) => (p.fit ? fitted(low, high) : [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)]) }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
@@ -63,7 +68,8 @@
         fill: p.bars ? color(s.color) : undefined,
         paths: s.alone ? () => null : p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { show: Boolean(s.points), size: 5 },
-        value: (_, v) => (v == null ? "–" : Math.round(v * 100) / 100 + (p.unit ?? "")),
+        class: s.edge ? "plot-edge" : undefined,
+        value: (u, v, _, at) => (v == null ? "–" : round(v) + (p.unit ?? "") + (s.edge ? "" : between(u, at))),
       }))],
     };
     is.plot = new uPlot(options, numbers(p), place);
