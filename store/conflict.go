@@ -31,18 +31,21 @@ func (s *Store) Conflict(ctx context.Context, org, id string) (conflict tandem.C
 }
 
 // Conflicts lists conflicts, newest first unless sorted otherwise, and counts all matches. Open ones only unless All or Status.
-func (s *Store) Conflicts(ctx context.Context, org string, q tandem.ConflictFilter) (found []tandem.Conflict, total int, err error) {
+func (s *Store) Conflicts(ctx context.Context, org string, q tandem.ConflictFilter) (found []tandem.Conflict, all int, err error) {
 	f := s.conflictConditions(org, q)
 	order := f.ordered(conflictOrders, q.Sort)
 	err = s.read(ctx, "list conflicts", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, "device_conflicts AS c"); err != nil {
-			return err
+		if f.err != nil {
+			return f.err
 		}
 		text, args := f.page(conflictRead, "device_conflicts AS c", order, q.Page)
-		found, err = scanConflicts(ctx, tx, org, text, args...)
+		if found, err = scanConflicts(ctx, tx, org, text, args...); err != nil {
+			return err
+		}
+		all, err = total(q.Page, len(found), func() (int, error) { return f.count(ctx, tx, "device_conflicts AS c") })
 		return err
 	})
-	return found, total, err
+	return found, all, err
 }
 
 func (s *Store) conflictConditions(org string, q tandem.ConflictFilter) *filter {

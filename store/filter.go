@@ -99,6 +99,15 @@ func (f *filter) countSome(ctx context.Context, tx bun.Conn, from string) (n int
 	return n, err
 }
 
+// total gives the number of all matches of a listing of which a page has so many: count tells it, unless the page is the last
+// one. What is searched for and rare is then looked for once.
+func total(p tandem.Page, here int, count func() (int, error)) (int, error) {
+	if offset, limit := window(p); here < limit && (here > 0 || offset == 0) {
+		return offset + here, nil
+	}
+	return count()
+}
+
 // page gives the query for one page of the matches.
 func (f *filter) page(columns, from, order string, p tandem.Page) (string, []any) {
 	offset, limit := window(p)

@@ -30,7 +30,7 @@ func (s *Store) Run(ctx context.Context, org, id string) (run tandem.Run, err er
 }
 
 // Runs lists runs, newest first unless sorted otherwise, and counts the matches up to tandem.CountedTo.
-func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, total int, err error) {
+func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found []tandem.Run, all int, err error) {
 	f := &filter{}
 	order := f.ordered(runOrders, q.Sort)
 	f.add("r.organization_id = ? AND r.pruned_at IS NULL", org)
@@ -51,14 +51,17 @@ func (s *Store) Runs(ctx context.Context, org string, q tandem.RunFilter) (found
 		f.contains(q.Search, "r.error_folded")
 	}
 	err = s.read(ctx, "list runs", org, func(tx bun.Conn) error {
-		if total, err = f.countSome(ctx, tx, "golioth_sync_log AS r"); err != nil {
-			return err
+		if f.err != nil {
+			return f.err
 		}
 		text, args := f.page(runRead, "golioth_sync_log AS r", order, q.Page)
-		found, err = scanRuns(ctx, tx, text, args...)
+		if found, err = scanRuns(ctx, tx, text, args...); err != nil {
+			return err
+		}
+		all, err = total(q.Page, len(found), func() (int, error) { return f.countSome(ctx, tx, "golioth_sync_log AS r") })
 		return err
 	})
-	return found, total, err
+	return found, all, err
 }
 
 func scanRuns(ctx context.Context, tx bun.Conn, text string, args ...any) (found []tandem.Run, err error) {
@@ -98,7 +101,7 @@ func (c *changeScan) change() tandem.Change {
 }
 
 // Entries lists entries, oldest first unless sorted otherwise, and counts the matches up to tandem.CountedTo.
-func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (found []tandem.Entry, total int, err error) {
+func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (found []tandem.Entry, all int, err error) {
 	f := &filter{}
 	if q.Newest && q.Sort == "" {
 		q.Sort = "-created_at"
@@ -117,19 +120,22 @@ func (s *Store) Entries(ctx context.Context, org string, q tandem.EntryFilter) (
 	}
 	f.contains(q.Search, "e.search_text")
 	err = s.read(ctx, "list entries", org, func(tx bun.Conn) error {
-		if q.DeviceID != "" && q.RunID == "" {
-			total, err = f.countInOrder(ctx, tx, "golioth_sync_log_entries AS e", order)
-		} else {
-			total, err = f.countSome(ctx, tx, "golioth_sync_log_entries AS e")
-		}
-		if err != nil {
-			return err
+		if f.err != nil {
+			return f.err
 		}
 		text, args := f.page(entryRead, "golioth_sync_log_entries AS e", order, q.Page)
-		found, err = scanEntries(ctx, tx, org, text, args...)
+		if found, err = scanEntries(ctx, tx, org, text, args...); err != nil {
+			return err
+		}
+		all, err = total(q.Page, len(found), func() (int, error) {
+			if q.DeviceID != "" && q.RunID == "" {
+				return f.countInOrder(ctx, tx, "golioth_sync_log_entries AS e", order)
+			}
+			return f.countSome(ctx, tx, "golioth_sync_log_entries AS e")
+		})
 		return err
 	})
-	return found, total, err
+	return found, all, err
 }
 
 // DoneEntries gives what a run did before a place, newest first, at most limit entries.

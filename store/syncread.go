@@ -237,7 +237,7 @@ func (s *Store) KnownEntities(ctx context.Context, org, service string) (found [
 }
 
 // NotLinked lists what the last listing showed that is not linked, by name; ignored ones only when asked.
-func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.NotLinkedFilter) (found []tandem.NotLinked, total int, err error) {
+func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.NotLinkedFilter) (found []tandem.NotLinked, all int, err error) {
 	f := &filter{}
 	order := f.ordered(notLinkedOrders, q.Sort)
 	f.add("r.organization_id = ? AND r.service_id = ?", org, service)
@@ -251,12 +251,12 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 		f.add("r.ignored = FALSE")
 	}
 	err = s.read(ctx, "list remote devices that are not linked", org, func(tx bun.Conn) error {
-		if total, err = f.count(ctx, tx, "remote_devices AS r"); err != nil {
-			return err
+		if f.err != nil {
+			return f.err
 		}
 		text, args := f.page("r.external_device_id, r.name, r.device, r.reason, r.candidates, r.ignored, r.first_seen_at, r.seen_at",
 			"remote_devices AS r", order, q.Page)
-		return query(ctx, tx, func(rows *sql.Rows) error {
+		if err := query(ctx, tx, func(rows *sql.Rows) error {
 			n := tandem.NotLinked{ServiceID: service}
 			var device, candidates word
 			var first, seen stamp
@@ -272,9 +272,13 @@ func (s *Store) NotLinked(ctx context.Context, org, service string, q tandem.Not
 			}
 			found = append(found, n)
 			return nil
-		}, text, args...)
+		}, text, args...); err != nil {
+			return err
+		}
+		all, err = total(q.Page, len(found), func() (int, error) { return f.count(ctx, tx, "remote_devices AS r") })
+		return err
 	})
-	return found, total, err
+	return found, all, err
 }
 
 // RecentChanges gives the newest done create and update entries of the devices over all services, newest first,

@@ -12,7 +12,7 @@ import (
 // largeRun is the id of the run that imported the large project; "" where there is none.
 var largeRun string
 
-// fill links a large project as a service of its own, lets a twentieth of its devices differ on both sides, and as many more be
+// fill links a large project as a service of its own, lets a fiftieth of its devices differ on both sides, and as many more be
 // there and not here. It gives the pages that show them, also in each order.
 func fill(t *testing.T, l *webtest.Lived) []webtest.Show {
 	t.Helper()
@@ -23,7 +23,7 @@ func fill(t *testing.T, l *webtest.Lived) []webtest.Show {
 		t.Fatalf("%d devices are to be imported: %s %+v, %v", *devices, run.Status, run.Summary, err)
 	}
 	largeRun = run.ID
-	some := *devices / 20
+	some := *devices / 50
 	disagree(t, l, large.ID, some)
 	for i := range some {
 		name := fmt.Sprintf("unknown-%05d", i)
@@ -31,7 +31,7 @@ func fill(t *testing.T, l *webtest.Lived) []webtest.Show {
 			t.Fatal(err)
 		}
 	}
-	run, err = l.API.Sync(t.Context(), l.Org.ID, tandem.RunRequest{ServiceID: large.ID, Operation: tandem.OpBidirectional, CreateMissing: tandem.MissingNone, Force: true}, nil)
+	run, err = l.API.Sync(t.Context(), l.Org.ID, tandem.RunRequest{ServiceID: large.ID, Operation: tandem.OpBidirectional, CreateMissing: tandem.MissingNone}, nil)
 	if err != nil || run.Summary.Conflicts < some/2 {
 		t.Fatalf("%d devices are to be in conflict: %s %+v, %v", some, run.Status, run.Summary, err)
 	}

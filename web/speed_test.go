@@ -145,7 +145,7 @@ func filtered() map[string][]string {
 }
 
 // choicesOfEach bounds the choices of one filter that are tried.
-const choicesOfEach = 6
+const choicesOfEach = 4
 
 // interactions does what people do on the pages with the most on them: each choice of each filter, searches, and what
 // asks no server.
