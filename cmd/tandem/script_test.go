@@ -67,6 +67,8 @@ func TestScripts(t *testing.T) {
 			"hook":     startHook,
 			"serve":    startServer,
 			"ingest":   ingestAs,
+			"coap":     coapAs,
+			"psk":      pskOf,
 			"until":    until,
 			"exit":     exitIs,
 			"sql":      sqlite3,
@@ -303,6 +305,10 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 	for {
 		line, err := lines.ReadString('\n')
 		all.WriteString(line)
+		if place, ok := strings.CutPrefix(line, "devices speak to "); ok { // $COAPS_URL and its like
+			scheme, _, _ := strings.Cut(place, "://")
+			ts.Setenv(strings.ToUpper(scheme)+"_URL", strings.TrimSpace(place))
+		}
 		if rest, ok := strings.CutPrefix(line, "tandem serves "); ok {
 			address, _, _ := strings.Cut(rest, ";")
 			ts.Setenv("SERVER_URL", address)

@@ -257,10 +257,10 @@ func (v *serving) openJobs(ctx context.Context) (*jobs.Database, error) {
 // next batch.
 func (v *serving) run(ctx context.Context) error {
 	if !v.tour {
-		v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
 		for _, place := range v.devices.places {
 			v.out.note("devices speak to %s\n", place)
 		}
+		v.out.note("tandem serves %s; Ctrl-C stops it\n", v.base())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.server.Run(ctx) })

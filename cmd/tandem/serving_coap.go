@@ -39,8 +39,9 @@ func (c *coapFlags) check() error {
 
 // withPort adds the usual port to an address that names none.
 func withPort(address, port string) string {
-	if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasSuffix(address, ":") {
-		return net.JoinHostPort(strings.Trim(address, "[]"), port)
+	host := strings.Trim(address, "[]")
+	if !strings.Contains(address, ":") || net.ParseIP(host) != nil {
+		return net.JoinHostPort(host, port)
 	}
 	return address
 }

@@ -20,7 +20,7 @@ func (w *world) libcoap(library string) string {
 	w.Helper()
 	path, err := exec.LookPath("coap-client-" + library)
 	if err != nil {
-		if path, err = exec.LookPath("coap-client"); err != nil || library == "gnutls" {
+		if path, err = exec.LookPath("coap-client"); err != nil { // elsewhere than on Debian there is one, with one of the libraries
 			w.Fatalf("there is no coap-client-%s: apt-get install libcoap3-bin (make test does it)", library)
 		}
 	}
