@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -97,13 +98,21 @@ func sendOverMQTT(ctx context.Context, p *process, as deviceLogin) (func(context
 }
 
 // sendOverCoAP posts confirmable messages.
-func sendOverCoAP(_ context.Context, p *process, as deviceLogin) (func(context.Context, string, []byte) error, func(), error) {
+func sendOverCoAP(ctx context.Context, p *process, as deviceLogin) (func(context.Context, string, []byte) error, func(), error) {
 	at, _ := p.place("coaps")
-	c, err := coapdtls.Dial(at, &piondtls.Config{PSK: func([]byte) ([]byte, error) { return []byte(as.Secret), nil }, PSKIdentityHint: []byte(as.Identity),
-		CipherSuites: []piondtls.CipherSuiteID{piondtls.TLS_PSK_WITH_AES_128_CCM_8}})
+	to, err := net.ResolveUDPAddr("udp", at)
 	if err != nil {
 		return nil, nil, err
 	}
+	link, err := piondtls.DialWithOptions("udp", to, piondtls.WithPSK(func([]byte) ([]byte, error) { return []byte(as.Secret), nil }),
+		piondtls.WithPSKIdentityHint([]byte(as.Identity)), piondtls.WithCipherSuites(piondtls.TLS_PSK_WITH_AES_128_CCM_8))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := link.HandshakeContext(ctx); err != nil {
+		return nil, nil, errorsOf(err, link.Close())
+	}
+	c := coapdtls.Client(link)
 	return func(ctx context.Context, path string, body []byte) error {
 		reply, err := c.Post(ctx, "/telemetry/"+path, message.AppJSON, bytes.NewReader(body))
 		if err != nil {
