@@ -50,7 +50,7 @@ type LinkOptions struct {
 // the topic says whose a message is. A message is acknowledged to it once it is durable.
 type Link struct {
 	o       LinkOptions
-	manager *autopaho.ConnectionManager
+	manager atomic.Pointer[autopaho.ConnectionManager]
 	lanes   []chan arrival
 	seed    maphash.Seed
 	ctx     context.Context // ends with the link
@@ -104,11 +104,12 @@ func Connect(ctx context.Context, o LinkOptions) (*Link, error) {
 		},
 		ClientConfig: paho.ClientConfig{ClientID: o.ClientID, EnableManualAcknowledgment: true, SendAcksInterval: ackEvery,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){l.receive}}}
-	var err error
-	if l.manager, err = autopaho.NewConnection(l.ctx, config); err != nil {
+	manager, err := autopaho.NewConnection(l.ctx, config)
+	if err != nil {
 		l.Close()
 		return nil, tandem.Errorf(tandem.Invalid, "mqtt: connect", o.Broker.Redacted(), "the broker cannot be connected to: %w", err)
 	}
+	l.manager.Store(manager)
 	return l, nil
 }
 
@@ -133,12 +134,12 @@ func (l *Link) Close() {
 	case <-quiet:
 	case <-time.After(drainTime):
 	}
-	if l.manager != nil {
+	if manager := l.manager.Load(); manager != nil {
 		<-time.After(4 * ackEvery) // acknowledgements are sent that often
 		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 		defer cancel()
 		// Its error is that the broker is away.
-		_ = l.manager.Disconnect(ctx)
+		_ = manager.Disconnect(ctx)
 	}
 	l.stop()
 	l.heard.end()
@@ -157,13 +158,14 @@ func (l *Link) enter() bool {
 }
 
 // connected asks for this process's share of what devices publish. The library wants it not to block.
-func (l *Link) connected(*autopaho.ConnectionManager, *paho.Connack) {
+func (l *Link) connected(manager *autopaho.ConnectionManager, _ *paho.Connack) {
+	l.manager.Store(manager) // it may be there before the one who asked for it has it
 	l.work.Go(func() {
 		below := "$share/" + l.o.Share + "/" + root + "/+/" + devicesWord + "/+/"
 		wait := retryFirst
 		for l.ctx.Err() == nil && !l.closing.Load() {
 			ctx, cancel := context.WithTimeout(l.ctx, letInTime)
-			_, err := l.manager.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{
+			_, err := manager.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{
 				{Topic: below + telemetryPlace + "/#", QoS: 1}, {Topic: below + statusPlace, QoS: 1}, {Topic: below + commandsPlace + "/+", QoS: 1}}})
 			cancel()
 			if err == nil {

@@ -142,7 +142,7 @@ func (l *Link) publish(o *order) {
 	expiry := uint32(max(1, left.Seconds()))
 	ctx, cancel := context.WithTimeout(l.ctx, letInTime)
 	defer cancel()
-	_, err := l.manager.Publish(ctx, &paho.Publish{Topic: o.topic, QoS: 1, Payload: o.body, Properties: &paho.PublishProperties{MessageExpiry: &expiry, ResponseTopic: o.reply}})
+	_, err := l.manager.Load().Publish(ctx, &paho.Publish{Topic: o.topic, QoS: 1, Payload: o.body, Properties: &paho.PublishProperties{MessageExpiry: &expiry, ResponseTopic: o.reply}})
 	if err != nil && l.ctx.Err() == nil {
 		l.o.Log.Warn("a command did not get to the MQTT broker", "device_id", o.device, "error", err)
 	}

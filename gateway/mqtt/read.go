@@ -10,7 +10,7 @@ import (
 
 // read reads packets until the connection ends.
 func (s *session) read() {
-	for s.ctx.Err() == nil {
+	for {
 		var end time.Time
 		if s.keepalive > 0 {
 			end = time.Now().Add(time.Duration(s.keepalive) * 1500 * time.Millisecond) // half as much again, as the protocol has it
