@@ -84,7 +84,7 @@ func (p plots) empty() bool {
 // choosePlots reads from the address what is to be shown: the time, and which numbers.
 func (p *page) choosePlots() {
 	q := p.c.R.URL.Query()
-	p.plots.span = spans[2]
+	p.plots.span = p.usualSpan()
 	if at := slices.IndexFunc(spans, func(s span) bool { return s.Key == q.Get("span") }); at >= 0 {
 		p.plots.span = spans[at]
 	}
@@ -92,6 +92,17 @@ func (p *page) choosePlots() {
 	if keys := q["plot"]; len(keys) > 0 {
 		p.plots.l.Query["plot"] = keys[:min(len(keys), mostPlots)]
 	}
+}
+
+// usualSpan is a week, or as much of it as there can be reports of.
+func (p *page) usualSpan() span {
+	age := p.c.Now().Sub(p.d.CreatedAt)
+	for _, s := range spans[:2] {
+		if age < time.Duration(s.Stretches-1)*s.Stretch {
+			return s
+		}
+	}
+	return spans[2]
 }
 
 // readPlots reads what is shown over time. The last values are there by then.

@@ -9,8 +9,9 @@
   document.body.append(probe);
   const color = (name, share = 100) => { probe.style.color = `color-mix(in srgb, var(--tblr-${name}) ${share}%, transparent)`; return getComputedStyle(probe).color; };
 
+  const lone = (s) => s.values.filter((v) => v != null).length === 1; // a value by itself is easily overlooked
   // shape is all of a plot but its numbers.
-  const shape = (p) => JSON.stringify({ ...p, x: null, links: Boolean(p.links), series: p.series.map((s) => ({ ...s, values: null })) });
+  const shape = (p) => JSON.stringify({ ...p, x: null, links: Boolean(p.links), series: p.series.map((s) => ({ ...s, values: lone(s) })) });
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
   const written = (v) => (Math.abs(v) >= 1e5 ? short.format(v) : String(v));
 
@@ -67,7 +68,7 @@
         label: s.label, scale: s.scale ?? "y", stroke: s.edge ? color(s.color, 35) : color(s.color), width: p.bars ? 0 : s.edge ? 1 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
         paths: s.alone ? () => null : p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
-        points: { show: Boolean(s.points), size: 5 },
+        points: { show: Boolean(s.points) || lone(s), size: lone(s) ? 9 : 5 },
         class: s.edge ? "plot-edge" : undefined,
         value: (u, v, _, at) => (v == null ? "–" : round(v) + (p.unit ?? "") + (s.edge ? "" : between(u, at))),
       }))],
