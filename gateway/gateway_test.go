@@ -325,9 +325,9 @@ func TestARevokedCredentialIsOutWithinTwoSecondsEverywhere(t *testing.T) {
 func TestAFloodOfOneHoldsUpNoOther(t *testing.T) {
 	onBoth(t, func(w *world) {
 		g := w.open(func(o *gateway.Options) { o.Rate, o.Burst = 1, 5 })
-		flooding, other := w.in(&w.device), gateway.Device{}
+		flooding := w.in(&w.device)
 		d := w.newDevice("sensor-2")
-		other = w.in(&d)
+		other := w.in(&d)
 		refused := 0
 		for range 50 {
 			if _, err := g.Report(w.ctx, flooding, body(`{"battery":1}`)); err != nil {

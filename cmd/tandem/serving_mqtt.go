@@ -135,7 +135,7 @@ func (v *serving) linkMQTT(ctx context.Context) error {
 		if err != nil {
 			return tandem.Errorf(tandem.Internal, "connect to the MQTT broker", "", "this host has no name: %w", err).WithHint("name this process: --mqtt-broker-client ID")
 		}
-		_, port, _ := net.SplitHostPort(v.server.Addresses()[0].String()) //nolint:errcheck // it is one of ours
+		_, port, _ := net.SplitHostPort(v.server.Addresses()[0].String()) // it is one of ours
 		name = "tandem-" + host + "-" + port
 	}
 	v.devices.link, err = mqtt.Connect(ctx, mqtt.LinkOptions{Gateway: v.devices.gateway, Clock: v.Clock, Log: v.log, Meter: reportMeter{v.metrics}, Broker: u, ClientID: name,

@@ -165,9 +165,9 @@ func (w *world) credential(d *tandem.Device, c tandem.Credential) tandem.Credent
 }
 
 // psk is how a client with a key shakes hands.
-func psk(identity, key string) *piondtls.Config {
-	return &piondtls.Config{PSK: func([]byte) ([]byte, error) { return []byte(key), nil }, PSKIdentityHint: []byte(identity),
-		CipherSuites: []piondtls.CipherSuiteID{piondtls.TLS_PSK_WITH_AES_128_CCM_8}}
+func psk(identity, key string) []piondtls.ClientOption {
+	return []piondtls.ClientOption{piondtls.WithPSK(func([]byte) ([]byte, error) { return []byte(key), nil }), piondtls.WithPSKIdentityHint([]byte(identity)),
+		piondtls.WithCipherSuites(piondtls.TLS_PSK_WITH_AES_128_CCM_8)}
 }
 
 // shake shakes hands from a local address, "" for any.
@@ -179,7 +179,7 @@ func (w *world) shake(identity, key, local string, within time.Duration) (*piond
 	w.must(err)
 	socket, err := net.DialUDP("udp", from, to)
 	w.must(err)
-	c, err := piondtls.Client(socketOf{socket}, to, psk(identity, key))
+	c, err := piondtls.ClientWithOptions(socketOf{socket}, to, psk(identity, key)...)
 	w.must(err)
 	w.sockets.Store(c, socket)
 	w.Cleanup(func() {

@@ -65,12 +65,8 @@ func (k *socket) shake(l *link) {
 
 // run shakes hands.
 func (h *handshake) run() (conn *dtls.Conn, err error) {
-	conn, err = dtls.Server(h.link, h.link.RemoteAddr(), &dtls.Config{
-		PSK:             h.key,
-		PSKIdentityHint: []byte{}, // none, but said: with elliptic curves it has to be (RFC 5489), and the library leaves nil out
-		CipherSuites:    suites,
-		LoggerFactory:   silence{},
-	})
+	conn, err = dtls.ServerWithOptions(h.link, h.link.RemoteAddr(), dtls.WithPSK(h.key), dtls.WithCipherSuites(suites...), dtls.WithLoggerFactory(silence{}),
+		dtls.WithPSKIdentityHint([]byte("tandem"))) // with elliptic curves there has to be one (RFC 5489), and the library leaves an empty one out
 	if err != nil {
 		return nil, err
 	}

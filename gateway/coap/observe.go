@@ -149,7 +149,6 @@ type observer struct {
 	queue    chan tandem.Command
 	over     chan struct{}
 	once     sync.Once
-	cancel   func()
 	sequence atomic.Uint32
 	last     atomic.Int32 // the id of the last notification, -1 before
 }

@@ -55,8 +55,8 @@ func BenchmarkReports(b *testing.B) {
 			b.Fatal(err)
 		}
 		key := []byte(fmt.Sprint("device ", i))
-		conn, err := dtls.Client(one{socket}, address, &dtls.Config{PSK: func([]byte) ([]byte, error) { return key, nil }, PSKIdentityHint: key,
-			CipherSuites: []dtls.CipherSuiteID{dtls.TLS_PSK_WITH_AES_128_CCM_8}})
+		conn, err := dtls.ClientWithOptions(one{socket}, address, dtls.WithPSK(func([]byte) ([]byte, error) { return key, nil }), dtls.WithPSKIdentityHint(key),
+			dtls.WithCipherSuites(dtls.TLS_PSK_WITH_AES_128_CCM_8))
 		if err == nil {
 			err = conn.HandshakeContext(b.Context())
 		}

@@ -266,7 +266,7 @@ func TestBlocks(t *testing.T) {
 	send := func(number int, more bool, body string, others ...message.Option) message.Message {
 		w.Helper()
 		id++
-		value := byte(number<<4 | 0) // 16 bytes each
+		value := byte(number << 4) // 16 bytes each
 		if more {
 			value |= 8
 		}

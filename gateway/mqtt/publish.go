@@ -221,7 +221,7 @@ func (s *session) puback(u *underway, code packets.Code, why string) {
 	}
 	pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: u.id, ReasonCode: code.Code}
 	pk.Properties.ReasonString = why
-	s.write(pk) // a client that is gone sends the message again, and it counts once
+	_ = s.write(pk) // a client that is gone sends the message again, and it counts once
 }
 
 // wordsOf is what a device's log may say of an error.

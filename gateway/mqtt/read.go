@@ -119,7 +119,7 @@ func (s *session) part(why packets.Code) {
 	if s.version == 5 {
 		pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code}
 		pk.Properties.ReasonString = why.Reason
-		s.write(pk)
+		_ = s.write(pk) // it may have ended already
 	}
-	_ = s.c.Close() // it may have ended already
+	_ = s.c.Close()
 }
