@@ -267,11 +267,10 @@ func payload(i int64) string {
 
 // coapSpeaker speaks CoAP over DTLS.
 type coapSpeaker struct {
-	conn   *dtls.Conn
-	socket net.Conn
-	id     uint16
-	data   []byte
-	reply  [256]byte
+	conn  *dtls.Conn
+	id    uint16
+	data  []byte
+	reply [256]byte
 }
 
 func speakCoAP(ctx context.Context, address, identity, key string) (speaker, error) {
@@ -283,14 +282,14 @@ func speakCoAP(ctx context.Context, address, identity, key string) (speaker, err
 	if !ok {
 		return nil, errors.New("it is no UDP socket")
 	}
-	conn, err := dtls.Client(connected{udp}, socket.RemoteAddr(), &dtls.Config{PSK: func([]byte) ([]byte, error) { return []byte(key), nil },
-		PSKIdentityHint: []byte(identity), CipherSuites: []dtls.CipherSuiteID{dtls.TLS_PSK_WITH_AES_128_CCM_8}}) // what devices have
+	conn, err := dtls.ClientWithOptions(connected{udp}, socket.RemoteAddr(), dtls.WithPSK(func([]byte) ([]byte, error) { return []byte(key), nil }),
+		dtls.WithPSKIdentityHint([]byte(identity)), dtls.WithCipherSuites(dtls.TLS_PSK_WITH_AES_128_CCM_8)) // what devices have
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshaking)
 	defer cancel()
-	return &coapSpeaker{conn: conn, socket: socket}, conn.HandshakeContext(ctx)
+	return &coapSpeaker{conn: conn}, conn.HandshakeContext(ctx)
 }
 
 // connected is a socket that has one other side.
@@ -300,7 +299,7 @@ type connected struct{ *net.UDPConn }
 func (c connected) WriteTo(p []byte, _ net.Addr) (int, error) { return c.Write(p) }
 
 // Close tells the server, and ends.
-func (s *coapSpeaker) Close() error { return errors.Join(s.conn.Close()) }
+func (s *coapSpeaker) Close() error { return s.conn.Close() }
 
 func (s *coapSpeaker) report(i int64) error {
 	s.id++
