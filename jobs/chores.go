@@ -106,10 +106,13 @@ func (j *Jobs) retention(ctx context.Context, _ *job) error {
 	return nil
 }
 
+// rollUpFor bounds what is summed up before anything is removed: the history of months takes several times.
+const rollUpFor = 20 * time.Minute
+
 // rollUp sums up hours, until all that was written is looked at.
 func (j *Jobs) rollUp(ctx context.Context) error {
-	hours := 0
-	for more := true; more && !j.stopping.Load(); {
+	hours, began := 0, time.Now()
+	for more := true; more && !j.stopping.Load() && time.Since(began) < rollUpFor; {
 		var some int
 		var err error
 		if some, more, err = j.Store.RollUp(ctx, j.now()); err != nil {
