@@ -192,7 +192,7 @@ func TestOtherCredentials(t *testing.T) {
 	p.Fill("#credential-identity", w.Org.Slug+"/unit one")
 	wants(made(), "mosquitto_pub -h 127.0.0.1 -p 8883", "-u '"+w.Org.Slug+"/unit one'", "tandem/"+w.Org.Slug+"/devices/")
 	add(p, "psk")
-	wants(made(), "coap-client -m post", "coaps://127.0.0.1:5684/telemetry")
+	wants(made(), "coap-client-openssl -m post", "coaps://127.0.0.1:5684/telemetry")
 
 	certificate := selfSigned(t)
 	add(p, "certificate")

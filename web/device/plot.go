@@ -35,11 +35,11 @@ type span struct {
 	Pause      string // between two readings while the device reports: the longer the time, the less a report changes it
 }
 
-// spans are the times that plots show.
+// spans are the times that plots show. From a week on the stretches are whole hours, of which the store has the sums.
 var spans = []span{
 	{"hour", "Hour", 15 * time.Second, 240, "1s"},
 	{"day", "Day", 5 * time.Minute, 288, "2s"},
-	{"week", "Week", 30 * time.Minute, 336, "5s"},
+	{"week", "Week", time.Hour, 168, "5s"},
 	{"month", "Month", 2 * time.Hour, 360, "15s"},
 }
 

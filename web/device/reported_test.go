@@ -78,8 +78,10 @@ func TestNumbers(t *testing.T) {
 	if n := p.Count("#plots h3 >> temperature"); n != 0 {
 		t.Error("what was not wanted is plotted again")
 	}
-	p.Click("#plots a >> Month")
-	p.WaitFor("#plots a[aria-current] >> Month")
-	w.says(p, "plot-2", "humidity: 1 report, last 44.")
+	for _, span := range []string{"Day", "Week", "Month"} {
+		p.Click("#plots a >> " + span)
+		p.WaitFor("#plots a[aria-current] >> " + span)
+		w.says(p, "plot-2", "humidity: 1 report, last 44.")
+	}
 	p.Axe()
 }

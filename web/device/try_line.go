@@ -40,7 +40,9 @@ func (p *page) mqttLine(c *tandem.Credential, secret string) line {
 		text += " --tls-use-os-certs"
 	}
 	l := line{Label: "Report with mosquitto_pub", Text: text + " -u " + word(c.Identity) + " -P " + word(secret) + " -q 1 -t " + word(p.topic()) + " -m " + word(sample)}
-	if !open {
+	if broker := p.broker(); !open && broker != "" {
+		l.Note = "This server takes what devices report from the broker at " + broker + ": the device needs an account there."
+	} else if !open {
 		l.Note = "This server does not listen for MQTT yet: it does when it is started with --mqtt-tls-listen or, on your own network, --mqtt-listen."
 	}
 	return l
@@ -52,7 +54,7 @@ func (p *page) coapLine(c *tandem.Credential, secret string) line {
 	if secret != "" {
 		key = word(secret)
 	}
-	l := line{Label: "Report with coap-client", Text: "coap-client -m post -u " + word(c.Identity) + " -k " + key + " -t 50 -e " + word(sample) + " coaps://" + net.JoinHostPort(host, port) + "/telemetry"}
+	l := line{Label: "Report with libcoap, whose program is called coap-client elsewhere than on Debian", Text: "coap-client-openssl -m post -u " + word(c.Identity) + " -k " + key + " -t 50 -e " + word(sample) + " coaps://" + net.JoinHostPort(host, port) + "/telemetry"}
 	if !open {
 		l.Note = "This server does not listen for CoAP with DTLS yet: it does when it is started with --coap-listen."
 	}
@@ -112,6 +114,18 @@ func (p *page) door(scheme, port, securePort string) (host, at string, secure, o
 		host = found.Hostname()
 	}
 	return host, found.Port(), found == safe, true
+}
+
+// broker is where devices publish by MQTT when this server listens at another's broker, "" where it does not.
+func (p *page) broker() string {
+	if p.c.Site.Doors != nil {
+		for _, one := range p.c.Site.Doors() {
+			if at, found := strings.CutPrefix(one, "the broker at "); found {
+				return at
+			}
+		}
+	}
+	return ""
 }
 
 // plainWord is what a shell takes as it is.

@@ -24,7 +24,8 @@ type Options struct {
 	Place func(context.Context) string
 	// Changed is told whose rights or name a page changed, so that what is remembered of them ends; nil for nobody.
 	Changed func(userID string)
-	// Doors gives where devices are served besides over HTTP, as URLs such as mqtt://127.0.0.1:1883; nil for nowhere.
+	// Doors gives where devices are served besides over HTTP, as URLs such as mqtt://127.0.0.1:1883, or "the broker at" a
+	// URL; nil for nowhere.
 	Doors     func() []string
 	PublicURL string // how people and services reach the server, "" where that is not known
 	Version   string
