@@ -123,8 +123,8 @@ func timed(l *webtest.Lived, p *webtest.Page, one webtest.Show, path string) (se
 		p.Eval(`new Promise((done) => { const look = () => { const paint = performance.getEntriesByName("first-contentful-paint")[0]; const page = performance.getEntriesByType("navigation")[0];
 			if (paint) done({ first: page.responseStart, paint: paint.startTime }); else requestAnimationFrame(look); }; look(); })`, &took)
 		after := time.Duration(took.Paint * float64(time.Millisecond))
+		p.Idle() // a page that is left while it asks for something would be waited for in vain
 		if i == 0 {
-			p.Idle()
 			paint.first, bytes = after, p.Size()
 			continue
 		}
