@@ -54,6 +54,9 @@ func (v *serving) serveCoAP(ctx context.Context) error {
 	}
 	s := coap.New(coap.Options{Gateway: v.devices.gateway, Clock: v.Clock, Log: v.log, Connections: c.CoAPConnections})
 	v.devices.coap = s
+	v.metrics.Scrape("coap_connections", "Connections of devices over CoAP.", "", func(context.Context) (map[string]float64, error) {
+		return map[string]float64{"": float64(s.Connections())}, nil
+	})
 	if c.CoAPListen != "" {
 		address, err := s.Listen(ctx, withPort(c.CoAPListen, coapsPort))
 		if err != nil {
