@@ -95,7 +95,7 @@ func (i *importing) content() ([]byte, error) {
 	if err != nil {
 		return nil, tandem.Errorf(tandem.Invalid, "import devices", "", "the file cannot be read").WithHint("choose it again")
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	content, err := io.ReadAll(f)
 	if err != nil {
 		return nil, tandem.Errorf(tandem.Invalid, "import devices", header.Filename, "the file cannot be read").WithHint("choose it again")

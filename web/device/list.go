@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"tandem"
-	"tandem/registry"
 	"tandem/web/part"
 	"tandem/web/shell"
 )
@@ -106,11 +105,6 @@ func withChosen(values []string, chosen string) []string {
 		return values
 	}
 	return append(slices.Clone(values), chosen)
-}
-
-// mayChange reports whether the person may do anything to a selection.
-func (v listing) mayChange() bool {
-	return v.c.May(registry.UpdateDevices) || v.c.May(registry.DeleteDevices)
 }
 
 // The choices of the filters that do not depend on the devices.
