@@ -94,6 +94,9 @@ func (v *serving) serveMQTT(ctx context.Context) (err error) {
 	if v.devices.broker, err = mqtt.Open(ctx, o); err != nil {
 		return err
 	}
+	v.metrics.Scrape("mqtt_clients", "MQTT clients that are connected.", "", func(context.Context) (map[string]float64, error) {
+		return map[string]float64{"": float64(v.devices.broker.Clients())}, nil
+	})
 	at := v.devices.broker.Addresses()
 	for _, scheme := range slices.Sorted(maps.Keys(at)) {
 		place := scheme + "://" + at[scheme]
@@ -140,9 +143,19 @@ func (v *serving) linkMQTT(ctx context.Context) error {
 	}
 	v.devices.link, err = mqtt.Connect(ctx, mqtt.LinkOptions{Gateway: v.devices.gateway, Clock: v.Clock, Log: v.log, Meter: reportMeter{v.metrics}, Broker: u, ClientID: name,
 		User: c.MQTTBrokerUser, Password: []byte(password.Reveal()), TLS: config})
+	if err != nil {
+		return err
+	}
+	v.metrics.Scrape("mqtt_broker_up", "Whether the MQTT broker elsewhere is connected.", "", func(context.Context) (map[string]float64, error) {
+		up := 0.0
+		if v.devices.link.Up() {
+			up = 1
+		}
+		return map[string]float64{"": up}, nil
+	})
 	v.devices.places = append(v.devices.places, "the broker at "+u.String())
 	v.registry.Brokered = true
-	return err
+	return nil
 }
 
 // authorities reads who may sign a broker's certificate; nil where no file is named.

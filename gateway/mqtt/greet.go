@@ -86,6 +86,12 @@ func (b *Broker) admit(c *conn, pk, answer *packets.Packet) (*session, packets.C
 		s.keepalive = mostKeepalive
 		answer.Properties.ServerKeepAlive, answer.Properties.ServerKeepAliveFlag = mostKeepalive, true
 	}
+	if b.crowded(d.ID) {
+		if s.version == 5 {
+			return nil, packets.ErrQuotaExceeded
+		}
+		return nil, packets.ErrServerUnavailable
+	}
 	if code := s.takeWill(pk); code != packets.CodeSuccess {
 		return nil, code
 	}
@@ -128,6 +134,14 @@ func (b *Broker) fits(pk *packets.Packet) packets.Code {
 		return packets.ErrServerBusy
 	}
 	return packets.ErrServerUnavailable
+}
+
+// crowded reports whether a device has as many connections as it may.
+func (b *Broker) crowded(device string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.devices[device]
+	return p != nil && len(p.here) >= mostHere
 }
 
 // authenticate goes by the password where a user is named, else by the certificate.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,6 +172,20 @@ func (b *Broker) forward(device string, m message, from *session) (taken bool) {
 		taken = s.send(copied, most) || taken
 	}
 	return taken
+}
+
+// listened reports whether any connection of a device is subscribed to anything.
+func (b *Broker) listened(device string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.devices[device]
+	return p != nil && slices.ContainsFunc(p.here, (*session).listens)
+}
+
+func (s *session) listens() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.filters) > 0
 }
 
 // deliver sends a command. A device that does not take any more is parted from: they come again when it does.

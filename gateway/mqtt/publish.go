@@ -61,6 +61,9 @@ func (s *session) publish(pk *packets.Packet) {
 		u.err = errForeign
 		s.count(gateway.Unauthentic)
 	}
+	if u.place == telemetry && !s.b.listened(s.device.ID) {
+		u.body = nil // nobody is to get it, and many large ones may be under way
+	}
 	s.line.mu.Lock()
 	defer s.line.mu.Unlock()
 	s.line.waiting = append(s.line.waiting, u)
@@ -171,7 +174,9 @@ func (s *session) pass(u *underway) {
 	if u.place == status && u.retain {
 		s.b.retained.put(s.device.ID, u.message)
 	}
-	s.b.forward(s.device.ID, u.message, s)
+	if u.body != nil {
+		s.b.forward(s.device.ID, u.message, s)
+	}
 }
 
 // reply acknowledges a message, or says what is wrong with it; false where it must not be acknowledged, because it is not

@@ -223,6 +223,48 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+func TestADeviceTakesOnlySoMuchRoom(t *testing.T) {
+	eachVersion(t, func(w *world, version byte) {
+		w.serve()
+		d, other := w.device("sensor"), w.device("other")
+		for i := range 16 {
+			_, code := w.dial(&d, version, hello{clientID: text("c%d", i)})
+			equal(w, code, 0)
+		}
+		w.until("they are counted", func() bool { return w.b.Clients() == 16 })
+		if _, code := w.dial(&d, version, hello{clientID: "c16"}); code != 3 && code != 0x97 {
+			w.Errorf("one more is answered %x", code)
+		}
+		x, code := w.dial(&other, version, hello{})
+		equal(w, code, 0)
+		for i := range 16 {
+			code = x.subscribe(uint16(i+1), w.topic(&other, text("telemetry/%d", i)), 1)
+			equal(w, code, 1)
+		}
+		if code = x.subscribe(17, w.topic(&other, "commands"), 1); code != 0x80 && code != 0x97 {
+			w.Errorf("one filter more is answered %x", code)
+		}
+	})
+}
+
+func TestADeviceGetsWhatItPublishes(t *testing.T) {
+	eachVersion(t, func(w *world, version byte) {
+		w.serve()
+		d := w.device("sensor")
+		x, _ := w.dial(&d, version, hello{clientID: "x"})
+		y, _ := w.dial(&d, version, hello{clientID: "y"})
+		x.subscribe(1, w.topic(&d, "#"), 1)
+		for i, below := range []string{"telemetry", "telemetry/garden", "status"} {
+			y.publish(w.topic(&d, below), "online", 1, uint16(i+1), false)
+			topic, payload, retained := x.message()
+			equal(w, topic, w.topic(&d, below))
+			equal(w, payload, "online")
+			equal(w, retained, false)
+			y.acknowledged()
+		}
+	})
+}
+
 func TestFullHouse(t *testing.T) {
 	w := onSQLite(t).serve(func(o *mqtt.BrokerOptions) { o.Clients = 1 })
 	d := w.device("sensor")

@@ -14,6 +14,7 @@ import (
 
 // The bounds of sessions.
 const (
+	mostHere     = 16          // connections of one device
 	mostAway     = 4           // sessions of one device that wait for their clients
 	offlineTime  = time.Minute // that noting a lost device is tried for
 	offlineRetry = 2 * time.Second
