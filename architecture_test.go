@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"golioth":           {"."},
 	"golioth/simulator": {"."}, // not the client: both sides of a contract must not share a mistake
 	"gateway":           {".", "report"},
+	"gateway/sample":    {"."}, // not the gateway: devices know what is documented
 	"store":             {"."},
 	"store/legacy":      {".", "store", "secret"}, // the older table's keys are sealed as they are migrated
 	"secret":            {"."},
@@ -67,10 +68,10 @@ var home = map[string]string{
 	"github.com/ugorji/go":            "report",
 	"github.com/mochi-mqtt/server":    "gateway/mqtt",
 	"github.com/gorilla/websocket":    "gateway/mqtt",
-	"github.com/eclipse/paho.golang":  "gateway/mqtt bench", // a client of brokers, and load
-	"github.com/eclipse/paho.mqtt":    "",                   // tests only
-	"github.com/plgd-dev/go-coap":     "gateway/coap",
-	"github.com/pion":                 "gateway/coap bench", // DTLS
+	"github.com/eclipse/paho.golang":  "gateway/mqtt gateway/sample bench", // a client of brokers, and load
+	"github.com/eclipse/paho.mqtt":    "",                                  // tests only
+	"github.com/plgd-dev/go-coap":     "gateway/coap gateway/sample",
+	"github.com/pion":                 "gateway/coap gateway/sample bench", // DTLS
 	"github.com/prometheus":           "server",
 	"go.opentelemetry.io":             "server",
 	"github.com/klauspost/compress":   "server",

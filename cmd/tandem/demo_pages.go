@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/alecthomas/kong"
 
@@ -50,7 +51,14 @@ func (c *DemoCmd) pages(ctx context.Context, a *app) (err error) {
 	run := make(chan error, 1)
 	go func() { run <- v.run(ctx) }()
 	a.out.note("a fleet of %s simulated devices is being connected …\n", number(c.Devices))
+	var speaking *sync.WaitGroup
 	if err = d.build(ctx, v.base()); err == nil {
+		if speaking, err = d.speak(ctx, v.base(), v.devices.places); speaking != nil {
+			defer speaking.Wait()
+			defer stop()
+		}
+	}
+	if err == nil {
 		_, err = v.registry.CreateOwner(ctx, v.actor, d.org.ID, registry.NewPerson{Email: demoEmail, Name: "Demo", Password: way.password})
 	}
 	if err != nil {
@@ -71,6 +79,7 @@ func (c *DemoCmd) serveCmd(ctx context.Context) (*ServeCmd, error) {
 		return nil, tandem.Errorf(tandem.Internal, "demo", "", "the server has no defaults: %w", err)
 	}
 	cmd.Listen, cmd.AllowPrivateAddresses = c.Listen, true
+	cmd.MQTTListen, cmd.CoAPListen = "127.0.0.1:0", "127.0.0.1:0" // on any free ports
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		host, _, split := net.SplitHostPort(c.Listen)
@@ -96,8 +105,9 @@ Open the demo, signed in, with a short tour:
 
 or sign in at %s as %s with the password %s
 
-It is a fleet that lives: devices report, one service does not answer, a run waits for somebody,
-and some names were changed on both sides. Nothing outside the demo is touched. Ctrl-C ends it.
+It is a fleet that lives: devices report through Golioth, and seven in a greenhouse by themselves over
+HTTP, MQTT and CoAP; one service does not answer, a run waits for somebody, and some names were changed
+on both sides. Nothing outside the demo is touched. Ctrl-C ends it.
 `, a.out.bold(link), v.base(), demoEmail, way.password)
 	return nil
 }

@@ -23,7 +23,7 @@ type demoSite struct {
 
 // TestDemo: the link leads in, and there is to see what the tour tells of.
 func TestDemo(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	out, said := io.Pipe()
 	ended := make(chan int, 1)
@@ -83,6 +83,23 @@ func TestDemo(t *testing.T) {
 	}
 	if len(seen.Conflicts) != 4 || len(seen.Runs) != 1 || len(seen.Devices) != 2 || states[demoLab] != tandem.ServiceDegraded || states[demoFleet] != tandem.ServiceOK {
 		t.Errorf("%d conflicts, %d blocked runs, %d failing devices, services %v", len(seen.Conflicts), len(seen.Runs), len(seen.Devices), states)
+	}
+	speak := time.NewTicker(100 * time.Millisecond)
+	defer speak.Stop()
+	for via := map[string]int{}; via["http"] != 2 || via["mqtt"] != 3 || via["coap"] != 2; {
+		select {
+		case <-speak.C:
+		case <-ctx.Done():
+			t.Fatal("not all devices that speak by themselves are heard of")
+		}
+		var heard struct{ Devices []tandem.DeviceRow }
+		list("devices?tag=greenhouse", &heard)
+		via = map[string]int{}
+		for i := range heard.Devices {
+			if d := &heard.Devices[i]; d.BatteryLevel != nil && d.Location != nil {
+				via[strings.Split(d.Name, "-")[1]]++
+			}
+		}
 	}
 	stop()
 	if code := <-ended; code != 0 {
