@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/plgd-dev/go-coap/v3/message/codes"
@@ -25,6 +26,9 @@ const (
 
 // mediaTypes are those of the formats that are read; what says none is looked at.
 var mediaTypes = map[int]string{-1: "", formatText: "text/plain", formatBytes: "application/octet-stream", formatJSON: "application/json", formatCBOR: "application/cbor"}
+
+// lingering is how long a connection stays whose device is let in no more.
+const lingering = time.Second
 
 // mostAnswer bounds what a device says of a command, in bytes.
 const mostAnswer = 8 << 10
@@ -206,8 +210,8 @@ func (c *conn) refuse(err error) reply {
 	if e != nil && (code == codes.TooManyRequests || code == codes.ServiceUnavailable) {
 		p.maxAge = max(1, int(math.Ceil(e.RetryAfter.Seconds())))
 	}
-	if code == codes.Unauthorized && c.secured() {
-		p.then = c.close
+	if code == codes.Unauthorized && c.secured() { // a little later: the end may overtake what was said before it
+		p.then = func() { time.AfterFunc(lingering, c.close) }
 	}
 	return p
 }
