@@ -320,6 +320,8 @@ func TestS26ErrorsStayUntilMended(t *testing.T) {
 	w.fault("400:PATCH /devices/" + ids[1])
 	w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
 	w.equal(w.assignment(here).Status, tandem.SyncError)
+	w.ended(w.sync(tandem.OpBidirectional), tandem.RunPartial)
+	w.equal([]any{w.assignment(here).Status, w.assignment(here).Retries}, []any{tandem.SyncError, 2})
 	w.fault()
 	w.completed(w.sync(tandem.OpImport))
 	a := w.assignment(here)

@@ -73,8 +73,8 @@ func (r *run) piece(d *decision) (*piece, error) {
 	if len(failures) > 0 {
 		status, why = tandem.SyncError, failures[0].Error
 	}
-	if status == tandem.SyncSynced && a.Status == tandem.SyncError && (d.remote.stateOnly || r.oneWayOf() && len(d.stays) > 0) {
-		status, why = a.Status, a.Error // of what was not read now, or is not this run's to mend
+	if status == tandem.SyncSynced && a.Status == tandem.SyncError && (d.remote.stateOnly || len(d.send) > 0 || r.oneWayOf() && len(d.stays) > 0) {
+		status, why = a.Status, a.Error // of what was not read now, is yet to be sent, or is not this run's to mend
 	}
 	unlinked := a.Status == tandem.SyncUnlinked // for a person to change, never for a merge (S17)
 	if !unlinked && (a.Status != status || (status == tandem.SyncSynced && a.Error != "")) {
