@@ -24,6 +24,7 @@ const (
 	loadsShare           = 10
 	lookAfter            = 10 * time.Second // at those that were asked for lately
 	lately               = 2 * time.Minute
+	readAnewAfter        = 10 * time.Minute // so that what was changed in the tables past this program is seen too
 	lookAtAll            = time.Minute      // at all others, long before the events are gone that tell of changes
 	smallFor             = 15 * time.Second // is a fleet taken to be that was
 	largeFor             = time.Hour        // the same of one that has more than fleetsAtAll
@@ -111,6 +112,7 @@ func (s *Store) lookAfterFleets() {
 		}
 		for _, f := range s.fleets.all() {
 			if f.keeping.due() {
+				f.keeping.age()
 				_ = s.catchUp(s.fleets.ctx, f, false)
 			}
 		}
@@ -151,6 +153,16 @@ func (k *keeping) due() bool {
 	}
 	k.looked = time.Now()
 	return true
+}
+
+// age has a fleet that was read long ago read anew.
+func (k *keeping) age() {
+	k.mu.Lock()
+	old := time.Since(k.loaded) > readAnewAfter
+	k.mu.Unlock()
+	if old {
+		k.upsetBy(false)
+	}
 }
 
 // fleetOf gives an organization's fleet with all that was committed before; nil where it is not kept.
