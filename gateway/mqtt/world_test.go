@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -18,9 +19,12 @@ import (
 	"tandem"
 	"tandem/gateway"
 	"tandem/gateway/mqtt"
+	"tandem/store/pgtest"
 	"tandem/store/postgres/postgrestest"
 	"tandem/store/sqlite/sqlitetest"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // world is an organization with devices, and a broker that they may speak to.
 type world struct {
