@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,9 +14,12 @@ import (
 
 	"tandem"
 	"tandem/gateway"
+	"tandem/store/pgtest"
 	"tandem/store/postgres/postgrestest"
 	"tandem/store/sqlite/sqlitetest"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // world is an organization with a device, and a gateway over its database.
 type world struct {

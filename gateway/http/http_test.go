@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +22,12 @@ import (
 	"tandem"
 	"tandem/gateway"
 	ingest "tandem/gateway/http"
+	"tandem/store/pgtest"
 	"tandem/store/postgres/postgrestest"
 	"tandem/store/sqlite/sqlitetest"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // world is a server that one device may speak to.
 type world struct {
