@@ -2,6 +2,8 @@ package mqtt_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
@@ -27,12 +29,18 @@ type mosquitto struct {
 	process *exec.Cmd
 }
 
-func newMosquitto(w *world, devices ...string) *mosquitto {
+// freeAddress is one that nobody listens on.
+func freeAddress(w *world) string {
 	w.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	w.must(err)
-	m := &mosquitto{w: w, dir: w.TempDir(), address: l.Addr().String()}
 	w.must(l.Close())
+	return l.Addr().String()
+}
+
+func newMosquitto(w *world, devices ...string) *mosquitto {
+	w.Helper()
+	m := &mosquitto{w: w, dir: w.TempDir(), address: freeAddress(w)}
 	who, err := user.Current()
 	w.must(err)
 	_, port, _ := strings.Cut(m.address, ":")
@@ -52,7 +60,6 @@ func newMosquitto(w *world, devices ...string) *mosquitto {
 		}
 	}
 	m.start()
-	w.Cleanup(func() { m.stop(syscall.SIGKILL) })
 	return m
 }
 
@@ -68,6 +75,7 @@ func (m *mosquitto) start() {
 	if err := m.process.Start(); err != nil {
 		m.w.Fatalf("there is no mosquitto (scripts/ensure-test-deps installs it): %v", err)
 	}
+	m.w.Cleanup(func() { m.stop(syscall.SIGKILL) })
 	m.w.until("mosquitto listens", func() bool {
 		c, err := net.Dial("tcp", m.address)
 		if err == nil {
@@ -187,6 +195,39 @@ func (m *mosquitto) lines(device, topic string) {
 	command.Stdin = file
 	if out, err := command.CombinedOutput(); err != nil {
 		m.w.Fatalf("mosquitto_pub: %v: %s", err, out)
+	}
+}
+
+func TestABrokerBehindTLSAndWebSockets(t *testing.T) {
+	w := onSQLite(t)
+	d := w.device("sensor")
+	authority := certificate(w, nil)
+	own := certificate(w, &authority)
+	certFile, keyFile := files(w, &own)
+	caFile, _ := files(w, &authority)
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.Leaf)
+	secured, web := freeAddress(w), freeAddress(w)
+	m := &mosquitto{w: w, dir: w.TempDir(), address: freeAddress(w)}
+	who, err := user.Current()
+	w.must(err)
+	config := []string{"allow_anonymous true", "user " + who.Username}
+	for address, lines := range map[string]string{m.address: "", secured: "cafile " + caFile + "\ncertfile " + certFile + "\nkeyfile " + keyFile, web: "protocol websockets"} {
+		_, port, _ := strings.Cut(address, ":")
+		config = append(config, "listener "+port+" 127.0.0.1", lines)
+	}
+	w.must(os.WriteFile(m.file("mosquitto.conf"), []byte(strings.Join(config, "\n")+"\n"), 0o600))
+	m.start()
+	for i, u := range []url.URL{{Scheme: "mqtts", Host: secured}, {Scheme: "ws", Host: web, Path: "/mqtt"}} {
+		l, err := mqtt.Connect(t.Context(), mqtt.LinkOptions{Gateway: w.g, Clock: time.Now, Broker: &u, ClientID: "one", TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}})
+		w.must(err)
+		w.until("the link is up over "+u.Scheme, l.Up)
+		out, err := w.mosquitto("mosquitto_pub", nil, append(hostPort(m.address), "-q", "1", "-t", w.topic(&d, "telemetry"), "-m", text(`{"battery":%d}`, i+1))...)
+		if err != nil {
+			t.Fatal(out)
+		}
+		w.until("the report is there", func() bool { return w.battery(&d) == float64(i+1) })
+		l.Close()
 	}
 }
 
