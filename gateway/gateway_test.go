@@ -309,12 +309,14 @@ func TestARevokedCredentialIsOutWithinTwoSecondsEverywhere(t *testing.T) {
 			devices[i], err = g.Authenticate(w.ctx, claim(&c))
 			w.must(err)
 			w.must(g.Check(w.ctx, devices[i]))
+			w.must(g.Still(w.ctx, devices[i]))
 		}
 		now := time.Now()
 		c.RevokedAt = &now
 		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutCredentials: []tandem.Credential{c}}))
 		for i, g := range gateways {
 			w.until("the credential is out", 2*time.Second, func() bool { return tandem.Is(g.Check(w.ctx, devices[i]), tandem.Unauthorized) })
+			w.want(g.Still(w.ctx, devices[i]), tandem.Unauthorized)
 			_, err := g.Report(w.ctx, devices[i], body(`{}`))
 			w.want(err, tandem.Unauthorized)
 		}

@@ -11,6 +11,7 @@ import (
 // The bounds of what is kept in memory of credentials.
 const (
 	entryLife    = time.Minute            // at most
+	connected    = 10 * time.Minute       // of a device whose connection lasts, while events can be read
 	unsureLife   = time.Second            // while no events can be read
 	unknownLife  = 500 * time.Millisecond // of what is not there: it may be new
 	eventsWithin = 1500 * time.Millisecond
@@ -106,6 +107,17 @@ func (k *known) fresh(key credentialKey) *entry {
 		}
 	}
 	if e := k.absent[key]; e != nil && now.Sub(e.asked) < unknownLife {
+		return e
+	}
+	return nil
+}
+
+// settled gives what is kept of a device whose connection lasts; nil where the database is to be asked.
+func (k *known) settled(key credentialKey) *entry {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.o.Clock()
+	if e := k.by[key]; e != nil && now.Sub(k.lookedAt) <= eventsWithin && now.Sub(e.asked) < connected {
 		return e
 	}
 	return nil
@@ -227,7 +239,7 @@ func (k *known) sweep() {
 	defer k.mu.Unlock()
 	now := k.o.Clock()
 	for key, e := range k.by {
-		if now.Sub(e.asked) >= entryLife {
+		if now.Sub(e.asked) >= connected {
 			k.drop(key)
 		}
 	}

@@ -179,7 +179,7 @@ func (b *Broker) watch() {
 
 func (b *Broker) sweep() {
 	for _, s := range b.all() {
-		err := b.o.Gateway.Check(b.ctx, s.device)
+		err := b.o.Gateway.Still(b.ctx, s.device)
 		switch {
 		case err == nil:
 			s.refresh()
