@@ -44,7 +44,7 @@ func (g *Gateway) Commands(d Device, via tandem.Via, deliver func(tandem.Command
 // or one that comes too late, changes nothing and is no error.
 func (g *Gateway) Acknowledge(ctx context.Context, d Device, answer tandem.CommandAnswer) error {
 	const op = "gateway: answer a command"
-	if err := g.Check(ctx, d); err != nil {
+	if err := g.allow(ctx, d, "", d.key.kind == namedKind); err != nil {
 		return err
 	}
 	if len(answer.Reply) > tandem.MaxCommand {

@@ -15,7 +15,10 @@ const (
 	storeTimeout  = 10 * time.Second
 	gatherFor     = 8 * time.Millisecond // when busy, so that few transactions carry many reports
 	busyFrom      = 8                    // messages in the last transaction
-	mostWaiting   = 64 << 20             // bytes of reports that wait
+	mostWaiting   = 64 << 20             // bytes of reports that wait, about …
+	mostOfDevice  = mostWaiting / 4      // … and of one device
+	leastSize     = 400                  // bytes that a report takes, however small
+	unfolded      = 8                    // times its bytes, a message takes about as much memory once it is read
 	stateKnownFor = 30 * time.Second     // what a device was last seen at may be this old, or else is read again
 	mostAnnounced = 100                  // devices that one event names
 )
@@ -25,6 +28,7 @@ type waiting struct {
 	org   string
 	state *deviceState
 	said  []report.Said
+	size  int     // about how many bytes it holds
 	is    outcome // once done is closed
 	done  chan struct{}
 }
@@ -49,14 +53,6 @@ func (w *waiting) failed() bool {
 type outcome struct {
 	notes []string
 	err   error
-}
-
-// size is about how many bytes it holds.
-func (w *waiting) size() (n int) {
-	for i := range w.said {
-		n += len(w.said[i].Raw) + 200
-	}
-	return n
 }
 
 // committer turns many messages into few transactions: while one commits, the next batch gathers.
@@ -109,18 +105,30 @@ func (c *committer) sweep() {
 	}
 }
 
-// add queues a message; false when there is no room.
-func (c *committer) add(w *waiting) bool {
+// room is whether another message can wait.
+type room int
+
+const (
+	roomy   room = iota
+	full         // too many wait, or none may any more
+	crowded      // too much of this device waits
+)
+
+// add queues a message, where there is room.
+func (c *committer) add(w *waiting) room {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := w.size()
-	if c.closed || len(c.queue) >= c.o.Waiting || (c.bytes+size > mostWaiting && len(c.queue) > 0) {
-		return false
+	switch {
+	case c.closed || len(c.queue) >= c.o.Waiting || c.bytes+w.size > mostWaiting && len(c.queue) > 0:
+		return full
+	case w.state.waiting+w.size > mostOfDevice && w.state.waiting > 0:
+		return crowded
 	}
 	c.queue = append(c.queue, w)
-	c.bytes += size
+	c.bytes += w.size
+	w.state.waiting += w.size
 	c.some.Signal()
-	return true
+	return roomy
 }
 
 // depth is how many messages wait.
@@ -171,7 +179,8 @@ func (c *committer) take() []*waiting {
 	n, reports := 0, 0
 	for n < len(c.queue) && (n == 0 || reports+len(c.queue[n].said) <= c.o.Batch) {
 		reports += len(c.queue[n].said)
-		c.bytes -= c.queue[n].size()
+		c.bytes -= c.queue[n].size
+		c.queue[n].state.waiting -= c.queue[n].size
 		n++
 	}
 	batch := make([]*waiting, n)

@@ -17,8 +17,11 @@ import (
 // ErrTooLarge is in the chain of the Invalid error about a message that is larger than it may be.
 var ErrTooLarge = errors.New("the message is too large")
 
-// The retry that a sender is asked for.
-const awayRetry = 2 * time.Second
+// The retries that a sender is asked for.
+const (
+	awayRetry    = 2 * time.Second
+	crowdedRetry = 200 * time.Millisecond
+)
 
 // TelemetryPath is where a payload stands in a device's history when it names no other place.
 const TelemetryPath = "telemetry"
@@ -82,17 +85,15 @@ func (g *Gateway) Begin(ctx context.Context, d Device, m Message) (*Pending, err
 			return p, nil
 		}
 	}
-	burst := g.o.Burst
-	if m.Held {
-		burst = max(burst, int(g.o.Rate*heldFor.Seconds()))
-	}
-	if wait := state.take(len(said), g.o.Rate, burst, began); wait > 0 {
+	if wait := state.take(len(said), g.o.Rate, g.burst(m.Held), began); wait > 0 {
 		g.o.Meter.Count(m.Via, TooMany, len(said))
-		return nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Thing: d.DeviceID, Message: "the device reports too often",
-			Hint: "send less, or several reports in one message", RetryAfter: wait}
+		return nil, tooOften(d, wait)
 	}
 	state.date(said, began)
-	if p.w, err = g.commit(d.OrganizationID, state, said); err != nil {
+	if p.w, err = g.commit(d.OrganizationID, state, said, len(m.Body)); err != nil {
+		if m.Held && tandem.Is(err, tandem.RateLimited) { // who holds it can hold it longer
+			err = queueFull()
+		}
 		g.o.Meter.Count(m.Via, refusal(err), len(said))
 		return nil, err
 	}
@@ -128,11 +129,41 @@ func (g *Gateway) BeginPresence(ctx context.Context, d Device, via tandem.Via, o
 	said := []report.Said{{SentAt: at, Fields: tandem.AllFields, Status: &online, Told: !online}}
 	state.date(said, began)
 	p := &Pending{g: g, via: via, device: d.DeviceID, n: 1, began: began}
-	if p.w, err = g.commit(d.OrganizationID, state, said); err != nil {
+	if p.w, err = g.commit(d.OrganizationID, state, said, 0); err != nil {
 		g.o.Meter.Count(via, refusal(err), 1)
 		return nil, err
 	}
 	return p, nil
+}
+
+// BeginStatus is BeginPresence for what a device says of itself, which counts as a report does among those it may send;
+// held is Message.Held.
+func (g *Gateway) BeginStatus(ctx context.Context, d Device, via tandem.Via, online, held bool) (*Pending, error) {
+	if err := g.allow(ctx, d, via, held); err != nil {
+		return nil, err
+	}
+	return g.BeginPresence(ctx, d, via, online, nil)
+}
+
+// allow counts something that a device says beside its reports, and says when it was too much.
+func (g *Gateway) allow(ctx context.Context, d Device, via tandem.Via, held bool) error {
+	e, err := g.current(ctx, d)
+	if err != nil {
+		return err
+	}
+	if wait := g.commits.state(&e.found.Device).take(1, g.o.Rate, g.burst(held), g.o.Clock()); wait > 0 {
+		g.o.Meter.Count(via, TooMany, 1)
+		return tooOften(d, wait)
+	}
+	return nil
+}
+
+// burst is how much a device may say at once.
+func (g *Gateway) burst(held bool) int {
+	if held {
+		return max(g.o.Burst, int(g.o.Rate*heldFor.Seconds()))
+	}
+	return g.o.Burst
 }
 
 // Pending is a message that waits for its commit.
@@ -167,14 +198,28 @@ func (p *Pending) Wait(ctx context.Context) (Receipt, error) {
 	}
 }
 
-// commit queues reports for the database.
-func (g *Gateway) commit(org string, state *deviceState, said []report.Said) (*waiting, error) {
-	w := &waiting{org: org, state: state, said: said, done: make(chan struct{})}
-	if !g.commits.add(w) {
-		return nil, &tandem.Error{Code: tandem.Unavailable, Op: "gateway: report", Message: "too many reports wait for the database",
-			Hint: "send it again later", RetryAfter: awayRetry}
+// commit queues reports, that came in so many bytes, for the database.
+func (g *Gateway) commit(org string, state *deviceState, said []report.Said, bytes int) (*waiting, error) {
+	w := &waiting{org: org, state: state, said: said, size: unfolded*bytes + leastSize*len(said), done: make(chan struct{})}
+	switch g.commits.add(w) {
+	case full:
+		return nil, queueFull()
+	case crowded:
+		return nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Message: "too much of this device waits for the database",
+			Hint: "send less at once", RetryAfter: crowdedRetry}
 	}
 	return w, nil
+}
+
+func queueFull() error {
+	return &tandem.Error{Code: tandem.Unavailable, Op: "gateway: report", Message: "too many reports wait for the database",
+		Hint: "send it again later", RetryAfter: awayRetry}
+}
+
+// tooOften is the answer to a device that says too much.
+func tooOften(d Device, wait time.Duration) error {
+	return &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Thing: d.DeviceID, Message: "the device reports too often",
+		Hint: "send less, or several reports in one message", RetryAfter: wait}
 }
 
 // read takes a message apart.
@@ -228,9 +273,15 @@ func sniff(body []byte) string {
 	return "application/octet-stream"
 }
 
+// notKept is the note about a payload that the history has no room for.
+const notKept = "the payload is too large for the history, which takes 16 KB of one, and is not kept"
+
 // one makes a report of a payload.
 func one(m *Message, p report.Payload) report.Said {
 	said := report.Said{SentAt: m.At, Fields: tandem.AllFields, Find: report.Named(p.Value), Path: m.Path, Raw: p.Raw}
+	if p.Raw == nil {
+		said.Note = notKept
+	}
 	object, ok := p.Value.(map[string]any)
 	if !ok {
 		if field, value := fieldOf(m.Path), p.Value; field != "" { // a value by itself, under its name
@@ -238,7 +289,7 @@ func one(m *Message, p report.Payload) report.Said {
 				value = json.Number(bytes.TrimSpace([]byte(text)))
 			}
 			said.Find = func(asked string) (any, bool) { return value, asked == field && value != nil }
-			said.Raw = nil // the history has it as the value that it is
+			said.Raw, said.Note = nil, "" // the history has it as the value that it is
 		}
 		return said
 	}

@@ -26,6 +26,8 @@ type deviceState struct {
 	tokens float64   // how many reports it may send at once
 	filled time.Time // when tokens was so
 	recent []recent  // oldest first
+
+	waiting int // bytes of its reports that wait for their commit; the committer's lock is for it
 }
 
 // recent is a message that came, by which a redelivery of it is known.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -32,6 +33,7 @@ type Said struct {
 	Told       bool          // the report is about the status, which goes into the history even where it is no news
 	Path       string        // where the payload stands in the history, "" for nowhere
 	Raw        json.RawMessage
+	Note       string // what is left out already, and why
 }
 
 // Effect is what a report leads to, decided before anything is written.
@@ -50,7 +52,10 @@ func Decide(s *Said, device *tandem.Device) Effect {
 	if s.Find != nil {
 		r = Read(s.Find, s.Fields, at)
 	}
-	e := Effect{Note: r.Remarks()}
+	e := Effect{Note: cmp.Or(r.Remarks(), s.Note)}
+	if s.Note != "" && e.Note != s.Note {
+		e.Note += "; " + s.Note
+	}
 	if s.Fields.Has(tandem.FieldStatus) {
 		online := r.Online == nil || *r.Online // whoever reports is there, unless the report says the contrary
 		if s.Status != nil {

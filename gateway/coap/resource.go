@@ -127,7 +127,7 @@ func (c *conn) status(ctx context.Context, d gateway.Device, body []byte, format
 	if err != nil {
 		return c.refuse(err)
 	}
-	pending, err := c.s.o.Gateway.BeginPresence(ctx, d, tandem.ViaCoAP, online, nil)
+	pending, err := c.s.o.Gateway.BeginStatus(ctx, d, tandem.ViaCoAP, online, false)
 	return c.stored(ctx, pending, err)
 }
 

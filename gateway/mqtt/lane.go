@@ -74,7 +74,7 @@ func (l *Link) begin(a *arrival, again bool) (pending *gateway.Pending, act func
 		if online {
 			l.hear(d, true)
 		}
-		pending, err = l.o.Gateway.BeginPresence(l.ctx, d, tandem.ViaMQTT, online, nil)
+		pending, err = l.o.Gateway.BeginStatus(l.ctx, d, tandem.ViaMQTT, online, true)
 	case answer:
 		act = func(ctx context.Context) error {
 			said, err := gateway.ReadAnswer(a.topic.rest, a.pk.Payload)

@@ -56,7 +56,7 @@ func (s *session) publish(pk *packets.Packet) {
 	case status:
 		u.pending, u.err = s.status(pk)
 	case answer:
-		u.act = func(ctx context.Context) error { return s.answer(ctx, rest, pk.Payload) }
+		u.act = func(ctx context.Context) error { return s.answer(ctx, rest, pk) }
 	default:
 		u.err = errForeign
 		s.count(gateway.Unauthentic)
@@ -76,14 +76,16 @@ func (s *session) publish(pk *packets.Packet) {
 // report begins to store telemetry. MQTT 3.1.1 cannot say that a device sends too much: it is made to wait instead.
 func (s *session) report(pk *packets.Packet, path string) (*gateway.Pending, error) {
 	m := gateway.Message{Via: tandem.ViaMQTT, ContentType: pk.Properties.ContentType, Body: pk.Payload, Path: path, Again: pk.FixedHeader.Dup, Number: pk.PacketID}
+	return patiently(s, pk.FixedHeader.Qos, func() (*gateway.Pending, error) { return s.b.o.Gateway.Begin(s.ctx, s.device, m) })
+}
+
+// patiently does what a message asks for, and again where the device says too much and cannot be told.
+func patiently[T any](s *session, qos byte, do func() (T, error)) (T, error) {
 	for {
-		p, err := s.b.o.Gateway.Begin(s.ctx, s.device, m)
+		done, err := do()
 		var e *tandem.Error
-		if s.version == 5 || pk.FixedHeader.Qos == 0 || !tandem.Is(err, tandem.RateLimited) || !errors.As(err, &e) {
-			return p, err
-		}
-		if !s.pause(e.RetryAfter) {
-			return nil, err
+		if s.version == 5 || qos == 0 || !tandem.Is(err, tandem.RateLimited) || !errors.As(err, &e) || !s.pause(e.RetryAfter) {
+			return done, err
 		}
 	}
 }
@@ -110,15 +112,18 @@ func (s *session) status(pk *packets.Packet) (*gateway.Pending, error) {
 		s.count(gateway.Malformed)
 		return nil, err
 	}
-	return s.b.o.Gateway.BeginPresence(s.ctx, s.device, tandem.ViaMQTT, online, nil)
+	return patiently(s, pk.FixedHeader.Qos, func() (*gateway.Pending, error) {
+		return s.b.o.Gateway.BeginStatus(s.ctx, s.device, tandem.ViaMQTT, online, false)
+	})
 }
 
 // answer notes what the device says of a command.
-func (s *session) answer(ctx context.Context, id string, body []byte) error {
-	said, err := gateway.ReadAnswer(id, body)
-	if err == nil {
-		err = s.b.o.Gateway.Acknowledge(ctx, s.device, said)
+func (s *session) answer(ctx context.Context, id string, pk *packets.Packet) error {
+	said, err := gateway.ReadAnswer(id, pk.Payload)
+	if err != nil {
+		return err
 	}
+	_, err = patiently(s, pk.FixedHeader.Qos, func() (struct{}, error) { return struct{}{}, s.b.o.Gateway.Acknowledge(ctx, s.device, said) })
 	return err
 }
 

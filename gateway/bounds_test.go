@@ -1,0 +1,136 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"tandem"
+	"tandem/gateway"
+	"tandem/store/sqlite/sqlitetest"
+)
+
+func TestAnOldCredentialLocksOutNobodyBesideIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t))
+	good := w.credential(&w.device, tandem.TokenCredential)
+	right := claim(&good)
+	right.Address = "192.0.2.1"
+	old := gateway.Claim{Kind: tandem.TokenCredential, Secret: "tdd_old", Address: right.Address}
+	for i := range 300 {
+		_, err := w.g.Authenticate(w.ctx, old)
+		if i > 50 {
+			w.want(err, tandem.RateLimited)
+		}
+		_, err = w.g.Authenticate(w.ctx, right)
+		w.must(err)
+	}
+}
+
+func TestManyGuessesOfOneNetworkAreSlowedDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t))
+	for name, address := range map[string]func(i int) string{
+		"one address": func(int) string { return "192.0.2.1" },
+		"one network": func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) },
+	} {
+		let := 0
+		for i := range 200 {
+			_, err := w.g.Authenticate(w.ctx, gateway.Claim{Kind: tandem.TokenCredential, Secret: fmt.Sprint("tdd_", i), Address: address(i)})
+			if tandem.Is(err, tandem.Unauthorized) {
+				let++
+			} else {
+				w.want(err, tandem.RateLimited)
+			}
+		}
+		if let < 15 || let > 40 {
+			w.Errorf("%s: %d of 200 guesses were looked up", name, let)
+		}
+	}
+}
+
+// stuck is a database that takes its time.
+type stuck struct {
+	tandem.ServerStore
+	free chan struct{}
+}
+
+func (s *stuck) ApplyAll(ctx context.Context, all []tandem.OrganizationChanges) error {
+	select {
+	case <-s.free:
+		return s.ServerStore.ApplyAll(ctx, all)
+	case <-ctx.Done():
+		return tandem.Errorf(tandem.Timeout, "", "", "it took too long")
+	}
+}
+
+func TestOneDeviceTakesNotAllOfTheRoom(t *testing.T) {
+	t.Parallel()
+	s := &stuck{ServerStore: sqlitetest.Open(t), free: make(chan struct{})}
+	w := newWorld(t, s)
+	d := w.newDevice("sensor-2")
+	greedy, other := w.in(&w.device), w.in(&d)
+	large := body(`{"n":[1%s]}`, strings.Repeat(",1", 100_000)) // little to look at, and much once it is read
+	var waiting []*gateway.Pending
+	refused := error(nil)
+	for range 100 {
+		p, err := w.g.Begin(w.ctx, greedy, large)
+		if refused = err; err != nil {
+			break
+		}
+		waiting = append(waiting, p)
+	}
+	w.want(refused, tandem.RateLimited)
+	if len(waiting) > 20 {
+		w.Errorf("%d large messages of one device wait", len(waiting))
+	}
+	large.Held = true
+	_, err := w.g.Begin(w.ctx, greedy, large)
+	w.want(err, tandem.Unavailable) // not refused for good: who holds it is to go on holding it
+	p, err := w.g.Begin(w.ctx, other, body(`{"battery":5}`))
+	w.must(err)
+	close(s.free)
+	for _, p := range append(waiting, p) {
+		_, err := p.Wait(w.ctx)
+		w.must(err)
+	}
+	_, err = w.g.Report(w.ctx, greedy, large)
+	w.must(err)
+}
+
+func TestWhatADeviceSaysBesideItsReportsIsBoundedToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t), func(o *gateway.Options) { o.Rate, o.Burst = 0.01, 5 })
+	d := w.newDevice("sensor-2")
+	first, second := w.in(&w.device), w.in(&d)
+	for range 5 {
+		p, err := w.g.BeginStatus(w.ctx, first, tandem.ViaMQTT, true, false)
+		w.must(err)
+		_, err = p.Wait(w.ctx)
+		w.must(err)
+		w.want(w.g.Acknowledge(w.ctx, second, tandem.CommandAnswer{ID: id()}), tandem.NotFound)
+	}
+	_, err := w.g.BeginStatus(w.ctx, first, tandem.ViaMQTT, true, false)
+	w.want(err, tandem.RateLimited)
+	w.want(w.g.Acknowledge(w.ctx, second, tandem.CommandAnswer{ID: id()}), tandem.RateLimited)
+	w.must(w.g.Presence(w.ctx, first, tandem.ViaMQTT, false, nil)) // that its connection was lost is noted all the same
+}
+
+func TestWhatTheHistoryHasNoRoomForIsSaid(t *testing.T) {
+	onBoth(t, func(w *world) {
+		in := w.in(&w.device)
+		receipt, err := w.g.Report(w.ctx, in, body(`{"battery":"much","x":%q}`, strings.Repeat("x", 20_000)))
+		w.must(err)
+		notes := strings.Join(receipt.Notes, "")
+		for _, part := range []string{"battery_level", "16 KB"} {
+			if !strings.Contains(notes, part) {
+				w.Errorf("%q says nothing of %s", notes, part)
+			}
+		}
+		receipt, err = w.g.Report(w.ctx, in, body(`{"battery":7,"x":%q}`, strings.Repeat("x", 10_000)))
+		w.must(err)
+		equal(w, len(receipt.Notes), 0)
+		equal(w, len(w.history(&w.device, "telemetry")), 1)
+	})
+}
