@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem"
 	"tandem/gateway"
@@ -132,5 +133,29 @@ func TestWhatTheHistoryHasNoRoomForIsSaid(t *testing.T) {
 		w.must(err)
 		equal(w, len(receipt.Notes), 0)
 		equal(w, len(w.history(&w.device, "telemetry")), 1)
+	})
+}
+
+func TestAnOrganizationThatHasAnotherNameOrIsNoMore(t *testing.T) {
+	onBoth(t, func(w *world) {
+		in := w.in(&w.device)
+		slug := "acme-" + w.org
+		_, err := w.g.Named(w.ctx, slug, "sensor-1")
+		w.must(err)
+		o, err := w.store.Organization(w.ctx, w.org)
+		w.must(err)
+		o.Slug = "other-" + w.org
+		w.must(w.store.UpdateOrganization(w.ctx, o))
+		w.until("its former name is nobody's", 2*time.Second, func() bool {
+			_, err := w.g.Named(w.ctx, slug, "sensor-1")
+			return tandem.Is(err, tandem.NotFound)
+		})
+		_, err = w.g.Named(w.ctx, o.Slug, "sensor-1")
+		w.must(err)
+		w.must(w.g.Still(w.ctx, in))
+		w.must(w.store.DeleteOrganization(w.ctx, w.org, 0, time.Now()))
+		w.until("its devices are out", 2*time.Second, func() bool { return tandem.Is(w.g.Still(w.ctx, in), tandem.Unauthorized) })
+		_, err = w.g.Report(w.ctx, in, body(`{}`))
+		w.want(err, tandem.Unauthorized)
 	})
 }

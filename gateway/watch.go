@@ -58,7 +58,7 @@ func (g *Gateway) watch(ctx context.Context) {
 // take does what an event asks for.
 func (g *Gateway) take(e *tandem.Event) {
 	switch e.Kind {
-	case "credentials":
+	case "credentials", "organization": // it has another name perhaps, by which its devices are found
 		g.known.changed(e.OrganizationID, e.IDs, e.Many)
 	case "devices":
 		if len(e.Data) == 0 { // something was edited; what was observed only changes nothing here

@@ -14,14 +14,15 @@ import (
 
 // The kinds of events that follow from changes.
 const (
-	devicesKind    = "devices"
-	conflictsKind  = "conflicts"
-	runsKind       = "runs"
-	servicesKind   = "services"
-	deliveriesKind = "deliveries"
-	alertsKind     = "alerts"
-	commandsKind   = "commands"    // by device
-	lettingInKind  = "credentials" // by device
+	devicesKind      = "devices"
+	organizationKind = "organization"
+	conflictsKind    = "conflicts"
+	runsKind         = "runs"
+	servicesKind     = "services"
+	deliveriesKind   = "deliveries"
+	alertsKind       = "alerts"
+	commandsKind     = "commands"    // by device
+	lettingInKind    = "credentials" // by device
 )
 
 // namedInEvent is how many ids an event names; of more it says only that there are many.
@@ -116,6 +117,11 @@ func (s *Store) tellOfMany(ctx context.Context, tx bun.Conn, org string, now tim
 	e := tandem.Event{ID: newEventID(), OrganizationID: org, At: now, Kind: devicesKind, Many: true}
 	s.fleets.wrote(org, e.ID)
 	return s.putEvents(ctx, tx, []tandem.Event{e})
+}
+
+// tellOfOrganization writes an event about an organization that has another name, or is no more.
+func (s *Store) tellOfOrganization(ctx context.Context, tx bun.Conn, org string, now time.Time) error {
+	return s.putEvents(ctx, tx, []tandem.Event{{ID: newEventID(), OrganizationID: org, At: now, Kind: organizationKind, Many: true}})
 }
 
 // notify wakes who waits for events, or for jobs too, in other processes, once the transaction is committed.

@@ -54,9 +54,11 @@ func (s *Store) UpdateOrganization(ctx context.Context, o tandem.Organization, a
 		if err := s.lockOrganization(ctx, tx, o.ID, o.Version); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, version = version + 1, updated_at = ? WHERE id = ?",
-			o.Name, o.Slug, settings, at(o.UpdatedAt), o.ID)
-		return s.takenBy(err, op, o.Slug, "another organization has this slug")
+		if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = ?, slug = ?, settings = ?, version = version + 1, updated_at = ? WHERE id = ?",
+			o.Name, o.Slug, settings, at(o.UpdatedAt), o.ID); err != nil {
+			return s.takenBy(err, op, o.Slug, "another organization has this slug")
+		}
+		return s.tellOfOrganization(ctx, tx, o.ID, o.UpdatedAt)
 	})
 }
 
@@ -115,8 +117,10 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, version int64
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM organizations WHERE id = ?", id)
-		return err
+		if _, err := tx.ExecContext(ctx, "DELETE FROM organizations WHERE id = ?", id); err != nil {
+			return err
+		}
+		return s.tellOfOrganization(ctx, tx, id, now)
 	})
 }
 
