@@ -158,6 +158,25 @@ func TestAnotherBroker(t *testing.T) {
 	}
 }
 
+func TestADeviceWithAnotherNameGetsItsCommandsThere(t *testing.T) {
+	w := onSQLite(t)
+	d := w.device("sensor")
+	m := newMosquitto(w, "sensor", "renamed")
+	m.link(w.g, "one")
+	w.must(m.pub("sensor", "-t", w.topic(&d, "telemetry"), "-m", `{"battery":1}`))
+	w.until("the report is there", func() bool { return w.battery(&d) == 1 })
+	now := w.read(&d)
+	now.DeviceID = "renamed"
+	w.must(w.store.Apply(w.Context(), w.org, &tandem.Changes{UpdateDevices: []tandem.Device{now}}))
+	prefix := "tandem/" + w.slug + "/devices/renamed/"
+	w.until("what comes under its name counts", func() bool {
+		w.must(m.pub("renamed", "-t", prefix+"telemetry", "-m", `{"battery":2}`))
+		return w.battery(&d) == 2
+	})
+	c := w.command(&d, "blink")
+	w.until("the command is sent", func() bool { return w.commandStatus(&c) == tandem.CommandSent })
+}
+
 func TestProcessesDivideTheLoad(t *testing.T) {
 	w := onSQLite(t)
 	d := w.device("sensor")

@@ -22,6 +22,7 @@ type heard struct {
 
 // hearing is one of them.
 type hearing struct {
+	topic  string // what its topics begin with
 	last   time.Time
 	ask    func() (cancel func()) // for its commands, among them those that it did not answer
 	cancel func()
@@ -39,11 +40,16 @@ func (l *Link) hear(d gateway.Device, anew bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	is := h.by[d.ID]
+	if topic := prefixOf(d.Organization, d.DeviceID); is != nil && is.topic != topic { // it has another name now, and gets its commands there
+		is.cancel()
+		delete(h.by, d.ID)
+		is = nil
+	}
 	switch {
 	case h.ended || is == nil && len(h.by) >= mostHeard:
 		return
 	case is == nil:
-		is = &hearing{ask: func() func() {
+		is = &hearing{topic: prefixOf(d.Organization, d.DeviceID), ask: func() func() {
 			return l.o.Gateway.Commands(d, tandem.ViaMQTT, func(c tandem.Command) error { return l.order(d, &c) })
 		}}
 		is.cancel = is.ask()
