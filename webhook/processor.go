@@ -12,8 +12,7 @@ import (
 
 // How deliveries are claimed and tried again.
 const (
-	DefaultClaim = 250              // deliveries at once: on SQLite, requests wait meanwhile
-	LargeClaim   = 1000             // where a database takes several writers
+	DefaultClaim = 250              // deliveries at once: more keep requests waiting, for the writer on SQLite, else for a processor
 	claimLife    = 25 * time.Second // of a process that was killed: with the next look, another has its work within 30 s
 	pollEvery    = time.Second
 	gatherTime   = 80 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries
