@@ -52,6 +52,16 @@ func TestWhoIsNotLetIn(t *testing.T) {
 	equal(w, w.s.Connections(), 0)
 }
 
+// Whoever has no key cannot find out which identities there are.
+func TestAnUnknownIdentityFailsAsAWrongKeyDoes(t *testing.T) {
+	w := newWorld(t, func(o *settings) { o.coap.Handshake = 500 * time.Millisecond })
+	_, wrong := w.shake(w.identity(&w.device), "another key", "", 300*time.Millisecond)
+	_, unknown := w.shake(w.slug+"/nobody", "another key", "", 300*time.Millisecond)
+	if wrong == nil || unknown == nil || wrong.Error() != unknown.Error() {
+		t.Errorf("a wrong key fails with %v, an unknown identity with %v", wrong, unknown)
+	}
+}
+
 // Wrong keys are counted by the handshakes that they fail, so that nobody can try one after another.
 func TestKeysCannotBeGuessed(t *testing.T) {
 	w := newWorld(t, func(o *settings) { o.coap.Handshake = 300 * time.Millisecond })

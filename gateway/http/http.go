@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tandem"
@@ -30,6 +31,7 @@ const (
 	mostAtOnce  = 100                    // commands in one reply
 	leastWait   = 500 * time.Millisecond // so that what is there is given, whether or not it is waited for
 	collectTime = 20 * time.Millisecond
+	mostWaiting = 4 // requests of one device for its commands
 )
 
 // Options say how devices are served over HTTP.
@@ -44,6 +46,9 @@ type Options struct {
 type Handler struct {
 	o   Options
 	mux *http.ServeMux
+
+	mu      sync.Mutex
+	waiting map[string]int // requests for commands, by device
 }
 
 // New makes a Handler.
@@ -60,7 +65,7 @@ func New(o Options) *Handler {
 			return host
 		}
 	}
-	h := &Handler{o: o, mux: http.NewServeMux()}
+	h := &Handler{o: o, mux: http.NewServeMux(), waiting: map[string]int{}}
 	h.mux.HandleFunc("POST "+Prefix+"telemetry", h.in(h.telemetry))
 	h.mux.HandleFunc("POST "+Prefix+"telemetry/{path...}", h.in(h.telemetry))
 	h.mux.HandleFunc("GET "+Prefix+"commands", h.in(h.commands))
@@ -149,6 +154,11 @@ func (h *Handler) commands(w http.ResponseWriter, r *http.Request, d gateway.Dev
 		h.refuse(w, err)
 		return
 	}
+	if !h.enter(d.ID) {
+		h.refuse(w, &tandem.Error{Code: tandem.RateLimited, Message: "the device asks for its commands several times at once already", Hint: "wait for one reply before the next request", RetryAfter: leastWait})
+		return
+	}
+	defer h.leave(d.ID)
 	// Not every ResponseWriter can do this; those that cannot have no deadline either.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + waitMargin))
 	ctx, cancel := context.WithTimeout(r.Context(), max(wait, leastWait))
@@ -188,6 +198,25 @@ func (h *Handler) commands(w http.ResponseWriter, r *http.Request, d gateway.Dev
 	reply(w, http.StatusOK, struct {
 		Commands []command `json:"commands"`
 	}{list})
+}
+
+// enter counts a request for commands in; false where the device has enough of them.
+func (h *Handler) enter(device string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting[device] >= mostWaiting {
+		return false
+	}
+	h.waiting[device]++
+	return true
+}
+
+func (h *Handler) leave(device string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting[device]--; h.waiting[device] == 0 {
+		delete(h.waiting, device)
+	}
 }
 
 var errFull = errors.New("the reply is full")

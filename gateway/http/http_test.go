@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,6 +187,30 @@ func TestCommands(t *testing.T) {
 		reply, body = w.send("POST", "/ingest/v1/commands/"+command, "application/json", `[]`)
 		w.want(reply, body, 400, `"malformed"`)
 	})
+}
+
+func TestADeviceWaitsForItsCommandsOnlySoOften(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t))
+	results := make(chan int, 20)
+	var all sync.WaitGroup
+	for range cap(results) {
+		all.Go(func() {
+			reply, _ := w.send("GET", "/ingest/v1/commands?wait=2", "", "")
+			results <- reply.StatusCode
+		})
+	}
+	all.Wait()
+	close(results)
+	counts := map[int]int{}
+	for status := range results {
+		counts[status]++
+	}
+	if counts[200] != 4 || counts[429] != 16 {
+		t.Errorf("the replies are %v", counts)
+	}
+	reply, body := w.send("GET", "/ingest/v1/commands", "", "")
+	w.want(reply, body, 200, `{"commands":[]}`)
 }
 
 func TestClientCertificates(t *testing.T) {
