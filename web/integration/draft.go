@@ -35,7 +35,7 @@ var tabs = []tab{
 	{Name: "webhooks", Label: "Webhooks"},
 	{"advanced", "Advanced", []item{
 		{Name: "requests_per_minute", Label: "Requests a minute"}, {Name: "concurrency", Label: "Requests at the same time"}, {Name: "state_reads", Label: "State reads in a run"},
-		{Name: "online_window", Label: "Online window"}, {Name: "filter_name", Label: "Name pattern"}, {Name: "filter_tags", Label: "Tags"},
+		{Name: "online_window", Label: "Online window"}, {"gateway_psk", "Devices' keys", true}, {Name: "filter_name", Label: "Name pattern"}, {Name: "filter_tags", Label: "Tags"},
 		{Name: "filter_blueprint", Label: "Blueprint"}, {Name: "filter_cohort", Label: "Cohort"},
 	}},
 }
@@ -94,7 +94,7 @@ func draftOf(s *tandem.Service) draft {
 		"delete_remote": on(c.DeleteRemote), "strategy": string(c.Strategy), "max_delete": number(c.Guards.MaxDelete * 100), "max_change": number(c.Guards.MaxChange * 100),
 		"path_metadata": c.Paths.Metadata, "path_battery": c.Paths.Battery, "path_location": c.Paths.Location,
 		"requests_per_minute": strconv.Itoa(c.RequestsPerMinute), "concurrency": strconv.Itoa(c.Concurrency), "state_reads": strconv.Itoa(c.StateReads),
-		"online_window": number(float64(c.OnlineWindow) / 60), "filter_name": c.Filters.Name, "filter_tags": strings.Join(c.Filters.Tags, ", "),
+		"online_window": number(float64(c.OnlineWindow) / 60), "gateway_psk": on(c.GatewayPSK), "filter_name": c.Filters.Name, "filter_tags": strings.Join(c.Filters.Tags, ", "),
 		"filter_blueprint": c.Filters.Blueprint, "filter_cohort": c.Filters.Cohort}
 	if !slices.ContainsFunc(intervals, func(o part.Option) bool { return o.Value == d["interval"] }) {
 		d["interval"] = "custom"
@@ -199,7 +199,7 @@ func (d draft) editAdvanced(e *registry.ServiceEdit, w wrong) {
 	perMinute, concurrency, reads := w.whole(d, "requests_per_minute"), w.whole(d, "concurrency"), w.whole(d, "state_reads")
 	window := int(math.Round(w.float(d, "online_window") * 60))
 	e.Config = func(c *tandem.ServiceConfig) {
-		c.RequestsPerMinute, c.Concurrency, c.StateReads, c.OnlineWindow = perMinute, concurrency, reads, window
+		c.RequestsPerMinute, c.Concurrency, c.StateReads, c.OnlineWindow, c.GatewayPSK = perMinute, concurrency, reads, window, d["gateway_psk"] != ""
 		c.Filters = tandem.Filters{Name: d["filter_name"], Tags: listed(d["filter_tags"]), Blueprint: d["filter_blueprint"], Cohort: d["filter_cohort"]}
 	}
 }

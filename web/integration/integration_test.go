@@ -209,6 +209,7 @@ func TestEverySettingIsStored(t *testing.T) {
 	p.Fill("label >> Requests at the same time", "4")
 	p.Fill("label >> State reads", "50")
 	p.Fill("label >> Online window", "2")
+	p.Click("label >> Let devices use")
 	p.Fill("label >> Name pattern", "pump-*")
 	p.Fill("label >> Tags", "north, roof")
 	p.Fill("label >> Blueprint", "pump")
@@ -223,6 +224,7 @@ func TestEverySettingIsStored(t *testing.T) {
 	want.Fields = tandem.AllFields.Without(tandem.FieldFirmware).Without(tandem.FieldTags)
 	want.Paths = tandem.Paths{Metadata: "state:metadata", Battery: "stream:power/level", Location: "state:location"}
 	want.RequestsPerMinute, want.Concurrency, want.StateReads, want.OnlineWindow = 1200, 4, 50, 120
+	want.GatewayPSK = true
 	want.Filters = tandem.Filters{Name: "pump-*", Tags: []string{"north", "roof"}, Blueprint: "pump", Cohort: "beta"}
 	if got := w.stored().Config; text(got) != text(want) {
 		t.Errorf("stored is\n%s\nwant\n%s", text(got), text(want))
