@@ -89,6 +89,8 @@ func TestOneDeviceTakesNotAllOfTheRoom(t *testing.T) {
 	large.Held = true
 	_, err := w.g.Begin(w.ctx, greedy, large)
 	w.want(err, tandem.Unavailable) // not refused for good: who holds it is to go on holding it
+	_, err = w.g.Begin(w.ctx, greedy, body("%s", strings.Repeat("1", gateway.DefaultMaxBody+1)))
+	w.want(err, tandem.Invalid) // that is for good
 	p, err := w.g.Begin(w.ctx, other, body(`{"battery":5}`))
 	w.must(err)
 	close(s.free)

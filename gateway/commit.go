@@ -114,21 +114,39 @@ const (
 	crowded      // too much of this device waits
 )
 
-// add queues a message, where there is room.
-func (c *committer) add(w *waiting) room {
+// reserve takes the room for a message before it is read, where there is any: reading is what takes memory.
+func (c *committer) reserve(s *deviceState, size int) room {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.closed || len(c.queue) >= c.o.Waiting || c.bytes+w.size > mostWaiting && len(c.queue) > 0:
+	case c.closed || len(c.queue) >= c.o.Waiting || c.bytes+size > mostWaiting && c.bytes > 0:
 		return full
-	case w.state.waiting+w.size > mostOfDevice && w.state.waiting > 0:
+	case s.waiting+size > mostOfDevice && s.waiting > 0:
 		return crowded
 	}
-	c.queue = append(c.queue, w)
-	c.bytes += w.size
-	w.state.waiting += w.size
-	c.some.Signal()
+	c.bytes += size
+	s.waiting += size
 	return roomy
+}
+
+// release gives back what was reserved for a message that does not wait.
+func (c *committer) release(s *deviceState, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bytes -= size
+	s.waiting -= size
+}
+
+// add queues a message whose room is reserved; false when there is none any more.
+func (c *committer) add(w *waiting) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.queue) >= c.o.Waiting {
+		return false
+	}
+	c.queue = append(c.queue, w)
+	c.some.Signal()
+	return true
 }
 
 // depth is how many messages wait.

@@ -71,12 +71,32 @@ func (g *Gateway) Begin(ctx context.Context, d Device, m Message) (*Pending, err
 		g.o.Meter.Count(m.Via, refusal(err), 1)
 		return nil, err
 	}
-	said, err := g.read(&m)
+	state := g.commits.state(&e.found.Device)
+	if len(m.Body) > g.o.MaxBody { // it is refused for good, however much waits
+		return g.begin(d, &m, state, 0, began)
+	}
+	size := unfolded*len(m.Body) + leastSize
+	if err = g.reserve(state, size); err != nil {
+		if m.Held && tandem.Is(err, tandem.RateLimited) { // who holds it can hold it longer
+			err = queueFull()
+		}
+		g.o.Meter.Count(m.Via, refusal(err), 1)
+		return nil, err
+	}
+	p, err := g.begin(d, &m, state, size, began)
+	if err != nil || p.again {
+		g.commits.release(state, size)
+	}
+	return p, err
+}
+
+// begin is Begin with the room that the message needs.
+func (g *Gateway) begin(d Device, m *Message, state *deviceState, size int, began time.Time) (*Pending, error) {
+	said, err := g.read(m)
 	if err != nil {
 		g.o.Meter.Count(m.Via, Malformed, 1)
 		return nil, err
 	}
-	state := g.commits.state(&e.found.Device)
 	p := &Pending{g: g, via: m.Via, device: d.DeviceID, n: len(said), began: began}
 	digest := m.digest()
 	if m.Again {
@@ -90,10 +110,7 @@ func (g *Gateway) Begin(ctx context.Context, d Device, m Message) (*Pending, err
 		return nil, tooOften(d, wait)
 	}
 	state.date(said, began)
-	if p.w, err = g.commit(d.OrganizationID, state, said, len(m.Body)); err != nil {
-		if m.Held && tandem.Is(err, tandem.RateLimited) { // who holds it can hold it longer
-			err = queueFull()
-		}
+	if p.w, err = g.commit(d.OrganizationID, state, said, size); err != nil {
 		g.o.Meter.Count(m.Via, refusal(err), len(said))
 		return nil, err
 	}
@@ -129,7 +146,12 @@ func (g *Gateway) BeginPresence(ctx context.Context, d Device, via tandem.Via, o
 	said := []report.Said{{SentAt: at, Fields: tandem.AllFields, Status: &online, Told: !online}}
 	state.date(said, began)
 	p := &Pending{g: g, via: via, device: d.DeviceID, n: 1, began: began}
-	if p.w, err = g.commit(d.OrganizationID, state, said, 0); err != nil {
+	if err = g.reserve(state, leastSize); err == nil {
+		if p.w, err = g.commit(d.OrganizationID, state, said, leastSize); err != nil {
+			g.commits.release(state, leastSize)
+		}
+	}
+	if err != nil {
 		g.o.Meter.Count(via, refusal(err), 1)
 		return nil, err
 	}
@@ -198,15 +220,23 @@ func (p *Pending) Wait(ctx context.Context) (Receipt, error) {
 	}
 }
 
-// commit queues reports, that came in so many bytes, for the database.
-func (g *Gateway) commit(org string, state *deviceState, said []report.Said, bytes int) (*waiting, error) {
-	w := &waiting{org: org, state: state, said: said, size: unfolded*bytes + leastSize*len(said), done: make(chan struct{})}
-	switch g.commits.add(w) {
+// reserve takes the room for a message, or says why there is none.
+func (g *Gateway) reserve(state *deviceState, size int) error {
+	switch g.commits.reserve(state, size) {
 	case full:
-		return nil, queueFull()
+		return queueFull()
 	case crowded:
-		return nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Message: "too much of this device waits for the database",
+		return &tandem.Error{Code: tandem.RateLimited, Op: "gateway: report", Message: "too much of this device waits for the database",
 			Hint: "send less at once", RetryAfter: crowdedRetry}
+	}
+	return nil
+}
+
+// commit queues reports, for which room is reserved, for the database.
+func (g *Gateway) commit(org string, state *deviceState, said []report.Said, size int) (*waiting, error) {
+	w := &waiting{org: org, state: state, said: said, size: size, done: make(chan struct{})}
+	if !g.commits.add(w) {
+		return nil, queueFull()
 	}
 	return w, nil
 }
