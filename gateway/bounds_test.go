@@ -93,8 +93,10 @@ func TestOneDeviceTakesNotAllOfTheRoom(t *testing.T) {
 	w.want(err, tandem.Invalid) // that is for good
 	p, err := w.g.Begin(w.ctx, other, body(`{"battery":5}`))
 	w.must(err)
+	gone, err := w.g.BeginPresence(w.ctx, greedy, tandem.ViaMQTT, false, nil)
+	w.must(err)
 	close(s.free)
-	for _, p := range append(waiting, p) {
+	for _, p := range append(waiting, p, gone) {
 		_, err := p.Wait(w.ctx)
 		w.must(err)
 	}

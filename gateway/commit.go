@@ -121,7 +121,7 @@ func (c *committer) reserve(s *deviceState, size int) room {
 	switch {
 	case c.closed || len(c.queue) >= c.o.Waiting || c.bytes+size > mostWaiting && c.bytes > 0:
 		return full
-	case s.waiting+size > mostOfDevice && s.waiting > 0:
+	case s.waiting+size > mostOfDevice && s.waiting > 0 && size > leastSize: // whether it is there is noted in any case
 		return crowded
 	}
 	c.bytes += size
