@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"tandem"
 )
@@ -20,6 +21,34 @@ func (r *Registry) Delivery(ctx context.Context, actor Actor, org, id string) (t
 		return tandem.Delivery{}, err
 	}
 	return r.Server.Delivery(ctx, org, id)
+}
+
+// DeliveryDevices finds the linked devices that received webhooks are about, by the webhook's id.
+func (r *Registry) DeliveryDevices(ctx context.Context, actor Actor, org string, deliveries ...tandem.Delivery) (map[string]tandem.Device, error) {
+	if err := actor.may(org, ReadDevices); err != nil {
+		return nil, err
+	}
+	remote := map[string][]string{} // external ids by service
+	for i := range deliveries {
+		if d := &deliveries[i]; d.ServiceID != "" && d.ExternalDeviceID != "" && !slices.Contains(remote[d.ServiceID], d.ExternalDeviceID) {
+			remote[d.ServiceID] = append(remote[d.ServiceID], d.ExternalDeviceID)
+		}
+	}
+	found := make(map[string]tandem.Device, len(deliveries))
+	for service, ids := range remote {
+		linked, err := r.Store.LinkedByExternal(ctx, org, service, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range linked {
+			for i := range deliveries {
+				if d := &deliveries[i]; d.ServiceID == service && d.ExternalDeviceID == l.Assignment.ExternalDeviceID && l.Device.DeletedAt == nil {
+					found[d.ID] = l.Device
+				}
+			}
+		}
+	}
+	return found, nil
 }
 
 // ReplayDeliveries has received webhooks processed again and says how many; ids of others are left out (S36).

@@ -31,6 +31,7 @@ type listing struct {
 	c          *shell.Call
 	l          part.Listing
 	deliveries []tandem.Delivery
+	devices    map[string]tandem.Device // by the delivery's id; of linked ones
 	services   []tandem.Service
 	rate       []tandem.DeliveryBucket
 	dead       int
@@ -46,6 +47,11 @@ func list(c *shell.Call) error {
 		return err
 	}
 	v.l.CountedSome()
+	if c.May(registry.ReadDevices) {
+		if v.devices, err = c.Registry().DeliveryDevices(ctx, c.Actor, c.Org.ID, v.deliveries...); err != nil {
+			return err
+		}
+	}
 	open, err := c.Registry().OpenCounts(ctx, c.Actor, c.Org.ID)
 	if err != nil {
 		return err
@@ -70,6 +76,7 @@ func list(c *shell.Call) error {
 type one struct {
 	c       *shell.Call
 	d       tandem.Delivery
+	device  tandem.Device // empty where none is linked
 	service tandem.Service
 }
 
@@ -84,6 +91,13 @@ func show(c *shell.Call) error {
 		if v.service, err = c.Registry().Service(ctx, c.Actor, c.Org.ID, v.d.ServiceID); err != nil && !tandem.Is(err, tandem.NotFound) {
 			return err
 		}
+	}
+	if c.May(registry.ReadDevices) {
+		devices, err := c.Registry().DeliveryDevices(ctx, c.Actor, c.Org.ID, v.d)
+		if err != nil {
+			return err
+		}
+		v.device = devices[v.d.ID]
 	}
 	if c.Query("part") == "delivery" {
 		return c.Part(card(v))

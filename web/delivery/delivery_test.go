@@ -121,6 +121,7 @@ func TestLive(t *testing.T) {
 	p.See("No delivery fits")
 	p.Choose("#status", "processed")
 	p.WaitFor("#delivery-" + d.ID)
+	p.SeeIn("#delivery-"+d.ID, w.row.Name)
 	p.Fill("#device", "no-such-device")
 	p.See("No delivery fits")
 	p.Fill("#device", d.ExternalDeviceID)
@@ -128,6 +129,8 @@ func TestLive(t *testing.T) {
 	p.WaitPath(w.Path("deliveries/" + d.ID))
 	p.SeeIn("#delivery pre", "41")
 	p.SeeIn("#delivery", d.ExternalDeviceID)
+	p.Click("#delivery dd a >> " + w.row.Name)
+	p.WaitPath(w.Path("devices/" + w.row.ID))
 	if got := w.Device(w.row.ID).Observed.BatteryLevel; got == nil || *got != 41 {
 		t.Errorf("the API says that the charge is %v after %s %s %s", got, d.Type, d.Path, d.Body)
 	}
