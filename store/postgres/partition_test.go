@@ -223,4 +223,9 @@ func TestPartitionsAreMadeAndDropped(t *testing.T) {
 	if may := column(t, conn, `SELECT p.proname::text FROM pg_proc AS p WHERE p.proname LIKE '%_observation_partition' AND EXISTS (SELECT FROM aclexplode(p.proacl) AS a WHERE a.grantee = 0)`); len(may) > 0 {
 		t.Errorf("everybody may call %v", may)
 	}
+	// A partition is reached through its table alone, whose policy holds; and has one of its own beside that.
+	if open := column(t, conn, `SELECT c.relname::text FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'device_observations'::regclass AND (NOT c.relrowsecurity
+		OR has_table_privilege('tandem_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE') OR NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid))`); len(open) > 0 {
+		t.Errorf("these are open to every organization: %v", open)
+	}
 }
