@@ -30,6 +30,18 @@
     return [low - room, high + room];
   }
 
+  // Times are written as everywhere on the pages: 24 hours, the day in letters. A row: from which distance of the marks on, the
+  // text, and what is added where a year, a day or a minute begins.
+  const day = "{D} {MMM}", minute = "\n{HH}:{mm}";
+  const times = [
+    [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+    [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, day, "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", `\n${day} {YYYY}`, null, `\n${day}`, null, null, null, 1],
+    [1, ":{ss}", minute, null, minute, null, minute, null, 1],
+    [0.001, ":{ss}.{fff}", minute, null, minute, null, minute, null, 1],
+  ];
+
   function draw(place) {
     const text = place.dataset.plot, theme = document.documentElement.dataset.bsTheme;
     const known = drawn.get(place);
@@ -59,12 +71,12 @@
     const options = {
       width: Math.max(place.clientWidth, 200), height: p.height || 180,
       scales: { y: { range: (_, low, high) => (p.fit ? fitted(low, high) : [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)]) }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => written(v) + (p.unit ?? "")) },
+      axes: [{ ...axis, values: times }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => written(v) + (p.unit ?? "")) },
         ...others.map((scale) => ({ ...axis, scale, side: 1, size: 48, grid: { show: false } }))],
       bands: edges.length === 2 ? [{ series: [edges[1], edges[0]], fill: color(p.series[edges[0] - 1].color, 15) }] : undefined,
       cursor: { points: { size: 6 } },
       hooks: { setCursor: [(u) => { if (u.cursor.idx == null) u.setLegend({ idx: lastOf(is.p) }); }] },
-      series: [{}, ...p.series.map((s) => ({
+      series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...p.series.map((s) => ({
         label: s.label, scale: s.scale ?? "y", stroke: s.edge ? color(s.color, 35) : color(s.color), width: p.bars ? 0 : s.edge ? 1 : 1.5, spanGaps: false,
         fill: p.bars ? color(s.color) : undefined,
         paths: s.alone ? () => null : p.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
