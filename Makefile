@@ -30,8 +30,8 @@ demo: build ## Build, then look at a simulated fleet that lives, on pages of its
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	$(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -vE '/web(/|$$)')
-	@if $(GO) list $(PKG) | grep -qE '/web(/|$$)'; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -E '/web(/|$$)'); fi # browsers, one folder after another
+	$(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -vE '/(web|bench)(/|$$)')
+	@if $(GO) list $(PKG) | grep -qE '/(web|bench)(/|$$)'; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -E '/(web|bench)(/|$$)'); fi # browsers and load, one folder after another
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
