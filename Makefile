@@ -11,6 +11,9 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 # The race detector, except in SQLite itself: that is C translated to Go, which is slowed down most and has no races of ours.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 
+# Folders that are tested one after another and without the race detector: browsers, and load.
+ALONE := /(web|bench)(/|$$)
+
 # What `make demo` and `make simtest` and so on pass on: make demo ARGS='--devices 200'
 ARGS    ?=
 # Seeds of `make simtest`, or the one to replay; packages and tests of `make test PKG=./merge RUN=S12`.
@@ -30,8 +33,9 @@ demo: build ## Build, then look at a simulated fleet that lives, on pages of its
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	$(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -vE '/(web|bench)(/|$$)')
-	@if $(GO) list $(PKG) | grep -qE '/(web|bench)(/|$$)'; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$($(GO) list $(PKG) | grep -E '/(web|bench)(/|$$)'); fi # browsers and load, one folder after another
+	@racing=$$($(GO) list $(PKG) | grep -vE '$(ALONE)'); alone=$$($(GO) list $(PKG) | grep -E '$(ALONE)'); set -e; \
+	if [ -n "$$racing" ]; then $(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$racing; fi; \
+	if [ -n "$$alone" ]; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$alone; fi
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
