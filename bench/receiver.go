@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -97,8 +98,12 @@ func receive(ctx context.Context, database string, in io.Reader, out io.Writer) 
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	batch := webhook.LargeClaim
+	if strings.HasPrefix(database, "sqlite:") {
+		batch = webhook.DefaultClaim
+	}
 	meter := &keeper{times: map[webhook.Stage][]time.Duration{}}
-	processor := webhook.NewProcessor(webhook.ProcessorOptions{Store: st, Clock: time.Now, IDs: newID, Holder: newID(), Meter: meter})
+	processor := webhook.NewProcessor(webhook.ProcessorOptions{Store: st, Clock: time.Now, IDs: newID, Holder: newID(), Batch: batch, Meter: meter})
 	handler := webhook.NewHandler(webhook.Options{Store: st, Clock: time.Now, IDs: newID, Meter: meter, Stored: processor.Poke,
 		Open: func(context.Context, tandem.Service) ([]webhook.Secret, error) {
 			return []webhook.Secret{plainSecret(benchSecret)}, nil

@@ -12,7 +12,8 @@ import (
 
 // How deliveries are claimed and tried again.
 const (
-	DefaultClaim = 250              // deliveries at once: more keep requests waiting, for the writer on SQLite, else for a processor
+	DefaultClaim = 125              // deliveries at once: on SQLite, requests wait meanwhile
+	LargeClaim   = 250              // where a database takes several writers; more keep requests waiting for a processor
 	claimLife    = 25 * time.Second // of a process that was killed: with the next look, another has its work within 30 s
 	pollEvery    = time.Second
 	gatherTime   = 80 * time.Millisecond // between batches when busy, so that few transactions carry many deliveries

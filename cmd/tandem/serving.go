@@ -152,9 +152,12 @@ func (v *serving) carry(s *tandem.Service) http.RoundTripper {
 
 // receive sets the webhooks up.
 func (v *serving) receive() {
-	meter := deliveryMeter{v.metrics}
+	meter, batch := deliveryMeter{v.metrics}, webhook.LargeClaim
+	if v.onSQLite() {
+		batch = webhook.DefaultClaim
+	}
 	v.processor = webhook.NewProcessor(webhook.ProcessorOptions{Store: v.store, Clock: v.Clock, IDs: newID, Holder: v.engine.Holder, Log: v.log,
-		Meter: meter, Dead: jobs.DeadLetters(v.store, v.Clock, newID, v.log)})
+		Batch: batch, Meter: meter, Dead: jobs.DeadLetters(v.store, v.Clock, newID, v.log)})
 	v.hooks = webhook.NewHandler(webhook.Options{Store: v.store, Open: vault{v.keys}.webhookSecrets, Clock: v.Clock, IDs: newID, Log: v.log,
 		Meter: meter, Stored: v.processor.Poke})
 }

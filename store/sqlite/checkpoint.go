@@ -13,6 +13,8 @@ const (
 	carryEvery = 400 * time.Millisecond
 	longLog    = 4_000       // pages, from which on it is
 	longestLog = 4 * longLog // pages, from which on whoever commits does it, for want of anybody else
+	shortRest  = 100         // pages that the writer may be left with
+	mostRounds = 5           // until they are so few
 	pageSize   = 8192
 )
 
@@ -58,9 +60,16 @@ func (c *carrier) look(ctx context.Context) (err error) {
 		}
 		c.own.SetMaxOpenConns(1)
 	}
-	length, err := checkpoint(ctx, c.own)
-	if err != nil || length < longLog {
-		return err
+	// What is committed during one round is for the next, which is shorter.
+	for round, before := 0, 0; ; round++ {
+		length, err := checkpoint(ctx, c.own)
+		if err != nil || length < longLog {
+			return err
+		}
+		if length-before <= shortRest || round == mostRounds-1 {
+			break
+		}
+		before = length
 	}
 	_, err = checkpoint(ctx, c.writer)
 	return err

@@ -33,13 +33,11 @@ func RunLargeQueries(t *testing.T, kept Database, analyze string, explain func(t
 	}
 	listed := func(_ any, _ int, err error) { w.Helper(); w.must(err) }
 	listed(st.Devices(w.ctx, w.org, tandem.DeviceFilter{Now: w.now})) // the fleet is there
-	record.on = true
-	readLarge(w, f)
-	record.on = false
-	if len(record.list) < 40 {
-		t.Errorf("only %d queries were seen", len(record.list))
+	queries := record.during(func() { readLarge(w, f) })
+	if len(queries) < 40 {
+		t.Errorf("only %d queries were seen", len(queries))
 	}
-	for _, query := range record.list {
+	for _, query := range queries {
 		for _, step := range explain(t, st, w.org, query) {
 			t.Errorf("%s: all is read by:\n%.600s", step, query)
 		}
