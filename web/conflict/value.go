@@ -1,12 +1,12 @@
 package conflict
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/url"
 	"strings"
+	"tandem/web/part"
 
 	"tandem"
 )
@@ -27,7 +27,7 @@ func startValue(c *tandem.Conflict) entered {
 	if json.Unmarshal(c.LocalValue, &text) == nil {
 		return entered{text: text}
 	}
-	return entered{text: pretty(c.LocalValue), json: true}
+	return entered{text: part.Pretty(c.LocalValue), json: true}
 }
 
 // plain gives a text without its quotes, and anything else as JSON.
@@ -68,13 +68,4 @@ func (e entered) parse(path tandem.Path) (value any, problem string) {
 		return nil, "There is something after the end of the value."
 	}
 	return value, ""
-}
-
-// pretty indents JSON.
-func pretty(raw json.RawMessage) string {
-	var out bytes.Buffer
-	if json.Indent(&out, raw, "", "  ") != nil {
-		return string(raw)
-	}
-	return out.String()
 }

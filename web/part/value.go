@@ -45,11 +45,25 @@ func Readable(raw json.RawMessage) string {
 			return strings.Join(list, ", ")
 		}
 	}
-	var out bytes.Buffer
-	if json.Indent(&out, bytes.TrimSpace(raw), "", "  ") != nil {
+	return Pretty(raw)
+}
+
+// Pretty indents JSON for people: with &, < and > as they are. What is no JSON stays as it is.
+func Pretty(raw json.RawMessage) string {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
 		return string(raw)
 	}
-	return out.String()
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if e.Encode(v) != nil {
+		return string(raw)
+	}
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 // words gives a list of texts and numbers.

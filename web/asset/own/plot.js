@@ -70,7 +70,7 @@
     };
     const options = {
       width: Math.max(place.clientWidth, 200), height: p.height || 180,
-      scales: { y: { range: (_, low, high) => (p.fit ? fitted(low, high) : [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)]) }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
+      scales: { x: { range: (_, low, high) => (low === high ? [(low ?? 0) - 300, (high ?? 0) + 300] : [low, high]) }, y: { range: (_, low, high) => (p.fit ? fitted(low, high) : [p.min ?? Math.min(0, low), p.max ?? (high > 0 ? high * 1.1 : 1)]) }, ...Object.fromEntries(others.map((scale) => [scale, { range: positive }])) },
       axes: [{ ...axis, values: times }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => written(v) + (p.unit ?? "")) },
         ...others.map((scale) => ({ ...axis, scale, side: 1, size: 48, grid: { show: false } }))],
       bands: edges.length === 2 ? [{ series: [edges[1], edges[0]], fill: color(p.series[edges[0] - 1].color, 15) }] : undefined,
