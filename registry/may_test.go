@@ -272,6 +272,13 @@ var uses = map[string]use{
 	"Delivery": {registry.ReadDeliveries, true, func(w *world, a registry.Actor, org string, t things) error {
 		return second(w.Delivery(w.ctx, a, org, t.delivery))
 	}},
+	"DeliveryDevices": {registry.ReadDevices, false, func(w *world, a registry.Actor, org string, t things) error {
+		found, err := w.DeliveryDevices(w.ctx, a, org, tandem.Delivery{ID: "d", ServiceID: t.service, ExternalDeviceID: "remote-1"})
+		if err == nil && org != t.org && len(found) > 0 {
+			w.Errorf("another organization's device is told: %v", found)
+		}
+		return err
+	}},
 	"ReplayDeliveries": {registry.ReplayDeliveries, false, func(w *world, a registry.Actor, org string, t things) error {
 		n, err := w.ReplayDeliveries(w.ctx, a, org, []string{t.delivery})
 		if n > 0 && org != t.org {
