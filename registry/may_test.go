@@ -275,7 +275,7 @@ var uses = map[string]use{
 	"DeliveryDevices": {registry.ReadDevices, false, func(w *world, a registry.Actor, org string, t things) error {
 		found, err := w.DeliveryDevices(w.ctx, a, org, tandem.Delivery{ID: "d", ServiceID: t.service, ExternalDeviceID: "remote-1"})
 		if err == nil && org != t.org && len(found) > 0 {
-			w.Errorf("another organization's device is told: %v", found)
+			w.t.Errorf("another organization's device is told: %v", found)
 		}
 		return err
 	}},
