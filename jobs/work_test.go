@@ -47,9 +47,11 @@ func TestPausedServiceStays(t *testing.T) {
 		w.service = w.addService("other", nil)
 		w.remote("gate")
 		w.process("one", nil)
-		w.eventually("the other service has run", func() bool { n, all := w.ended(); return n == 1 && all })
-		if r := w.history()[0]; r.ServiceID != w.service {
-			w.t.Errorf("the paused service ran: %+v", r)
+		w.eventually("the other service has run", func() bool { n, all := w.ended(); return n > 0 && all })
+		for _, r := range w.history() { // more than one where the first was interrupted
+			if r.ServiceID != w.service {
+				w.t.Errorf("the paused service ran: %+v", r)
+			}
 		}
 	})
 }
