@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -90,8 +91,9 @@ func since(was *tandem.Change, now any) error {
 		WithHint("set it by hand if you want the old value back")
 }
 
-// undoUpdate gives one field of one side its old value back.
-func (r *run) undoUpdate(ctx context.Context, c *committer, of *pair, was *tandem.Change) error {
+// undoUpdate gives one field of one side its old value back; errTakenForNow where the service refuses it as
+// another device's and it may be tried again.
+func (r *run) undoUpdate(ctx context.Context, c *committer, of *pair, was *tandem.Change, again bool) error {
 	l := &of.linked
 	edit := merge.Edit{Path: was.Path, Before: decode(was.After), After: decode(was.Before), At: r.now()}
 	change := about(l)
@@ -129,7 +131,7 @@ func (r *run) undoUpdate(ctx context.Context, c *committer, of *pair, was *tande
 		p.changes.Entries = []tandem.Entry{r.entry(change, tandem.OutcomeDone)}
 		return c.put(p)
 	}
-	return r.undoThere(ctx, c, of, now, edit, p)
+	return r.undoThere(ctx, c, of, now, edit, p, again)
 }
 
 // undoing marks the changes that take a run back.
@@ -172,9 +174,12 @@ func (r *run) unsettle(ctx context.Context, l *tandem.Linked, was *tandem.Change
 	return false, nil
 }
 
+// errTakenForNow says that another device has the name or the hardware id that is to be given back.
+var errTakenForNow = errors.New("taken by another device for now")
+
 // undoThere writes an old value to the service, with an intent as every remote write has. The base
 // stays: the value counts as edited there.
-func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading, edit merge.Edit, p *piece) error {
+func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading, edit merge.Edit, p *piece, again bool) error {
 	l := &of.linked
 	in := r.intent(l, tandem.IntentUpdate, []merge.Edit{edit})
 	in.Changes[0].Note = undoing
@@ -195,6 +200,13 @@ func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading
 	switch {
 	case err == nil:
 		after.reply, after.answered = &rd, true
+	case again && tandem.Is(err, tandem.Exists):
+		nothing := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: -1, Successful: -1}}
+		nothing.changes.DropIntents = []string{in.ID}
+		if err := c.put(nothing); err != nil {
+			return err
+		}
+		return errTakenForNow
 	case refused(err):
 		after.err = err
 	default:

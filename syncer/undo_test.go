@@ -51,8 +51,8 @@ func TestS29UndoOfMany(t *testing.T) {
 				w.setHere(here[i], "tags", []string{"blue"})
 				w.editRemote(id, tandem.RemotePatch{AddHardwareIDs: []string{"hw-" + id}})
 			}
-			for i, next := range []string{"last", "gate-000", "gate-001"} { // a chain: each can have its old name back after the next one has
-				w.setHere(here[i], "name", next)
+			for i := range 20 { // a chain: each can have its old name back after the next one has
+				w.setHere(here[i], "name", []string{"last", fmt.Sprintf("gate-%03d", i-1)}[min(i, 1)])
 			}
 			run := w.sync(tandem.OpBidirectional)
 			w.completed(run)

@@ -2,15 +2,17 @@ package syncer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 
 	"tandem"
 )
 
 // A run is taken back from its last entry to its first. What many devices were changed in is undone by
-// many workers; what one device went through, and what decides who may have a name, keeps its order.
+// many workers; what one device went through keeps its order.
 
 // undoChunk is how many entries are read at once.
 const undoChunk = 200
@@ -42,16 +44,20 @@ func (r *run) undo(ctx context.Context, runID string) error {
 		return err
 	}
 	r.enter("undoing", total)
+	refused := &refusals{}
 	if err := r.eachDone(ctx, runID, func(rows []tandem.Entry) error {
 		for len(rows) > 0 {
 			n := together(rows)
-			if err := r.undoTogether(ctx, rows[:n]); err != nil {
+			if err := r.undoTogether(ctx, rows[:n], refused); err != nil {
 				return err
 			}
 			rows = rows[n:]
 		}
 		return nil
 	}); err != nil {
+		return err
+	}
+	if err := r.undoTaken(ctx, refused); err != nil {
 		return err
 	}
 	if err := r.endPlan(ctx); err != nil {
@@ -98,28 +104,23 @@ func (r *run) foreseeUndo(ctx context.Context, w *work, runID string) (total int
 	return total, r.decideGuards(ctx, w, nil)
 }
 
-// bearing says what undoing an entry means for other devices.
+// bearing says what undoing an entry means for other devices. Names and hardware ids, which one device
+// frees for another, are not among it: what is refused as taken is tried again at the end (undoTaken).
 type bearing uint8
 
 const (
 	none  bearing = iota // nothing
-	frees                // a name, or a device on the service, may be had by another afterwards
-	takes                // it needs a name or a device on the service that another may have had
-	alone                // both
+	frees                // a device on the service may be had by another afterwards
+	takes                // it needs a device on the service that another may have had
 )
 
-// bearingOf tells an entry's. A name is taken and freed at once, and so is a hardware id.
 func bearingOf(was *tandem.Change) bearing {
 	switch was.Action {
-	case tandem.ActUpdate:
-		if was.Path == "name" || was.Path == "hardware_ids" {
-			return alone
-		}
 	case tandem.ActCreate, tandem.ActLink:
 		return frees
 	case tandem.ActUnlink, tandem.ActDelete:
 		return takes
-	case tandem.ActRecreate, tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
+	case tandem.ActUpdate, tandem.ActRecreate, tandem.ActConflict, tandem.ActSettle, tandem.ActDrift, tandem.ActRename, tandem.ActRead:
 	}
 	return none
 }
@@ -129,20 +130,86 @@ func together(rows []tandem.Entry) int {
 	all := none
 	for i := range rows {
 		one := bearingOf(&rows[i].Change)
-		switch {
-		case one == alone:
-			return max(i, 1)
-		case one != none && all != none && one != all:
+		if one != none && all != none && one != all {
 			return i
-		case one != none:
-			all = one
 		}
+		all = max(all, one)
 	}
 	return len(rows)
 }
 
+// refusals are changes whose old name or hardware id another device has for now.
+type refusals struct {
+	mu   sync.Mutex
+	list []*tandem.Change
+}
+
+func (x *refusals) add(was *tandem.Change) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.list = append(x.list, was)
+}
+
+func (x *refusals) take() []*tandem.Change {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := x.list
+	x.list = nil
+	return list
+}
+
+// undoTaken tries again what was refused as taken, as long as one gets through: whoever has its name back
+// has freed the one that another waits for. What stays refused is named.
+func (r *run) undoTaken(ctx context.Context, x *refusals) error {
+	c := r.startCommitter(context.WithoutCancel(ctx))
+	defer c.stop()
+	list := x.take()
+	for before := -1; len(list) > 0 && len(list) != before; {
+		before = len(list)
+		waits := make(map[string]*tandem.Change, len(list))
+		for _, was := range list {
+			waits[wantedName(was)] = was
+		}
+		delete(waits, "")
+		through := make(map[*tandem.Change]bool, len(list))
+		for _, was := range list {
+			for next := was; next != nil && !through[next]; next = waits[freedName(next)] {
+				if err := r.border(ctx); err != nil {
+					return err
+				}
+				if err := r.undoDevice(ctx, c, nil, []*tandem.Change{next}, x); err != nil {
+					return err
+				}
+				if len(x.take()) > 0 {
+					break // it is tried again when its name is free
+				}
+				through[next] = true
+			}
+		}
+		list = slices.DeleteFunc(list, func(was *tandem.Change) bool { return through[was] })
+	}
+	for _, was := range list {
+		if err := r.undoDevice(ctx, c, nil, []*tandem.Change{was}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantedName gives the name that undoing a rename gives back, freedName the one that it frees.
+func wantedName(was *tandem.Change) string { return nameIn(was, was.Before) }
+func freedName(was *tandem.Change) string  { return nameIn(was, was.After) }
+
+func nameIn(was *tandem.Change, v json.RawMessage) string {
+	if was.Path != "name" {
+		return ""
+	}
+	name, _ := decode(v).(string)
+	return name
+}
+
 // undoTogether undoes entries, those of a device one after another.
-func (r *run) undoTogether(ctx context.Context, rows []tandem.Entry) error {
+func (r *run) undoTogether(ctx context.Context, rows []tandem.Entry, refused *refusals) error {
 	of := map[string][]*tandem.Change{}
 	var ids []string
 	for i := range rows {
@@ -165,7 +232,7 @@ func (r *run) undoTogether(ctx context.Context, rows []tandem.Entry) error {
 	}
 	return r.inParallel(ctx, func(ctx context.Context, c *committer, give func(func() error) error) error {
 		for _, id := range ids {
-			if err := give(func() error { return r.undoDevice(ctx, c, pairs[id], of[id]) }); err != nil {
+			if err := give(func() error { return r.undoDevice(ctx, c, pairs[id], of[id], refused) }); err != nil {
 				return err
 			}
 		}
@@ -212,18 +279,23 @@ func (r *run) pairs(ctx context.Context, ids []string) (map[string]*pair, error)
 	return found, nil
 }
 
-// undoDevice undoes what a device went through. After a change of it, and where somebody else changed it, it is read again.
-func (r *run) undoDevice(ctx context.Context, c *committer, of *pair, list []*tandem.Change) error {
+// undoDevice undoes what a device went through. After a change of it, and where somebody else changed it, it is
+// read again. What is refused as taken goes to later, or, where there is no later, is named.
+func (r *run) undoDevice(ctx context.Context, c *committer, of *pair, list []*tandem.Change, later *refusals) error {
 	for i, was := range list {
 		for try := 1; ; try++ {
-			if try > 1 || i > 0 && r.dry == nil {
+			if of == nil || try > 1 || i > 0 && r.dry == nil {
 				again, err := r.pairs(ctx, []string{was.DeviceID})
 				if err != nil {
 					return err
 				}
 				of = again[was.DeviceID]
 			}
-			err := r.undoOne(ctx, c, of, was)
+			err := r.undoOne(ctx, c, of, was, later)
+			if errors.Is(err, errTakenForNow) {
+				later.add(was)
+				break
+			}
 			if errors.Is(err, errMoved) {
 				if try < tries {
 					continue
@@ -233,15 +305,15 @@ func (r *run) undoDevice(ctx context.Context, c *committer, of *pair, list []*ta
 			if err != nil {
 				return err
 			}
+			r.advance(1)
 			break
 		}
-		r.advance(1)
 	}
 	return nil
 }
 
 // undoOne undoes one entry, or says why not; errMoved where the device was changed since it was read.
-func (r *run) undoOne(ctx context.Context, c *committer, found *pair, was *tandem.Change) error {
+func (r *run) undoOne(ctx context.Context, c *committer, found *pair, was *tandem.Change, later *refusals) error {
 	of, err := undoTarget(found, was)
 	if err != nil {
 		return r.cannotUndo(ctx, c, was, err)
@@ -252,7 +324,7 @@ func (r *run) undoOne(ctx context.Context, c *committer, found *pair, was *tande
 	}
 	switch was.Action {
 	case tandem.ActUpdate:
-		err = r.undoUpdate(ctx, c, &of, was)
+		err = r.undoUpdate(ctx, c, &of, was, later != nil)
 	case tandem.ActCreate:
 		err = r.undoCreate(ctx, c, &of, was)
 	case tandem.ActLink:
@@ -266,7 +338,7 @@ func (r *run) undoOne(ctx context.Context, c *committer, found *pair, was *tande
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errMoved), ctx.Err() != nil, fatal(err):
+	case errors.Is(err, errMoved), errors.Is(err, errTakenForNow), ctx.Err() != nil, fatal(err):
 		return err
 	}
 	return r.cannotUndo(ctx, c, was, err)
