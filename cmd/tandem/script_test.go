@@ -25,12 +25,13 @@ import (
 	"tandem/store/pgtest"
 	"tandem/store/sqlite"
 	"tandem/store/sqlite/sqlitetest"
+	"tandem/web/webtest"
 )
 
-// mainWith lets testscript end the program, and throwaway databases after it.
+// mainWith lets testscript end the program, and what tests share after it.
 type mainWith struct{ m *testing.M }
 
-func (m mainWith) Run() int { return pgtest.Main(m.m) }
+func (m mainWith) Run() int { return webtest.Main(m.m) }
 
 func TestMain(m *testing.M) {
 	testscript.Main(mainWith{m}, map[string]func(){"tandem": main})
