@@ -44,6 +44,9 @@ const saltSize, keySize = 16, 32
 // hashers bounds how many passwords are hashed at a time, in memory and processors.
 var hashers = make(chan struct{}, 4)
 
+// idKey is the hash itself; tests count its calls.
+var idKey = argon2.IDKey
+
 // hashWait is how long a sign-in waits for its turn.
 const hashWait = 5 * time.Second
 
@@ -93,7 +96,7 @@ func derive(ctx context.Context, password string, salt []byte, c cost, size uint
 	select {
 	case hashers <- struct{}{}:
 		defer func() { <-hashers }()
-		return argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, size), nil
+		return idKey([]byte(password), salt, c.passes, c.memory, c.threads, size), nil
 	case <-wait.Done():
 		return nil, &tandem.Error{Code: tandem.Unavailable, Op: "check password", Message: "too many people sign in at this moment",
 			Hint: "try again in a few seconds", RetryAfter: hashWait, Err: ctx.Err()}
@@ -146,20 +149,24 @@ func nobody() phc {
 	return phc{cost: hashing, salt: make([]byte, saltSize), key: make([]byte, keySize)}
 }
 
-// checkPassword compares a password with a stored hash; "" fits nothing, and takes as long.
+// checkPassword compares a password with a stored hash; "" fits nothing, nor does one that cannot be read (Corrupt), and
+// both take as long.
 func checkPassword(ctx context.Context, stored, password string) (bool, error) {
 	h, known := nobody(), false
+	var unreadable error
 	if stored != "" {
 		parsed, err := parsePHC(stored)
-		if err != nil {
-			return false, err
+		if unreadable = err; err == nil {
+			h, known = parsed, true
 		}
-		h, known = parsed, true
 	}
 	if len(password) > MaxPassword {
 		password, known = "", false
 	}
 	key, err := derive(ctx, password, h.salt, h.cost, uint32(len(h.key)))
+	if err == nil {
+		err = unreadable
+	}
 	return known && subtle.ConstantTimeCompare(key, h.key) == 1, err
 }
 

@@ -36,7 +36,7 @@ func (r *Registry) SignIn(ctx context.Context, email, password, address string) 
 		stored = u.PasswordHash
 	}
 	right, err := checkPassword(ctx, stored, password)
-	if err != nil {
+	if err != nil && !tandem.Is(err, tandem.Corrupt) { // a damaged hash is no reason to tell that there is an account
 		return SignedIn{}, err
 	}
 	if !known {
