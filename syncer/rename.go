@@ -211,6 +211,9 @@ func (r *run) refusedNames(ctx context.Context, w *work) error {
 			for i := range linked {
 				c := about(&linked[i])
 				c.Side, c.Action, c.Path, c.After = tandem.RemoteSide, tandem.ActUpdate, "name", value(t.Name)
+				if base := &linked[i].Assignment.Base.Remote; base.Known.Has(tandem.FieldName) {
+					c.Before = value(base.Name) // it keeps this one
+				}
 				refusal := tandem.Errorf(tandem.Exists, "sync", linked[i].Device.Name,
 					"the service has another device named %s", t.Name).WithHint("rename one of the two; names are unique in a project there")
 				if t.Error != "" {

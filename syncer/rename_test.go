@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,9 @@ func TestS27NameTaken(t *testing.T) {
 			for _, e := range w.entries(run) {
 				if e.Outcome == tandem.OutcomeFailed && (e.Code != tandem.Exists || !strings.Contains(e.Error, "named")) {
 					t.Errorf("the entry does not say what happened: %+v", e)
+				}
+				if kept := strconv.Quote(w.remoteDevice(e.ExternalDeviceID).Name); e.Outcome == tandem.OutcomeFailed && string(e.Before) != kept {
+					t.Errorf("the entry says that the name there is %s, it is %s", e.Before, kept)
 				}
 			}
 		})

@@ -191,10 +191,10 @@ func (s *session) project(ctx context.Context, service tandem.Service) (tandem.R
 	return client.Project(ctx)
 }
 
-// actor is the person at the command line, as far as the system knows.
+// actor is the person at the command line, as far as the system knows: that it is root tells of nobody.
 func (a *app) actor() registry.Actor {
 	name := "command line"
-	if u, err := user.Current(); err == nil && u.Username != "" {
+	if u, err := user.Current(); err == nil && u.Username != "" && u.Uid != "0" {
 		name = u.Username + " (command line)"
 	}
 	return registry.Command(name)
