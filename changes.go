@@ -24,7 +24,8 @@ type Changes struct {
 
 	Entries []Entry
 
-	PutNotLinked  []NotLinked // by service and external id; keeps ignored, first seen
+	PutNotLinked  []NotLinked    // by service and external id; keeps ignored, first seen
+	ShowNotLinked []NotLinkedKey // ignored no more
 	DropNotLinked []NotLinkedKey
 
 	PutEntities []KnownEntity // by service, kind and id

@@ -71,7 +71,7 @@ func lastOf[T any, K comparable](items []T, key func(*T) K) []*T {
 	return kept
 }
 
-// notLinked puts rows, keeping what was ignored and when it was first seen, then drops.
+// notLinked puts rows, keeping what was ignored and when it was first seen, then shows again what is to be, then drops.
 func (a *apply) notLinked(ctx context.Context) error {
 	rows := lastOf(a.PutNotLinked, func(n *tandem.NotLinked) tandem.NotLinkedKey {
 		return tandem.NotLinkedKey{ServiceID: n.ServiceID, ExternalDeviceID: n.ExternalDeviceID}
@@ -96,13 +96,19 @@ func (a *apply) notLinked(ctx context.Context) error {
 		}); err != nil {
 		return err
 	}
-	_, err := a.bulkly(ctx, a.tx, "DELETE FROM remote_devices WHERE (organization_id, service_id, external_device_id) IN (", ")",
-		len(a.DropNotLinked), func(b *bulk, i int) {
+	for _, to := range []struct {
+		do   string
+		keys []tandem.NotLinkedKey
+	}{{"UPDATE remote_devices SET ignored = FALSE", a.ShowNotLinked}, {"DELETE FROM remote_devices", a.DropNotLinked}} {
+		if _, err := a.bulkly(ctx, a.tx, to.do+" WHERE (organization_id, service_id, external_device_id) IN (", ")", len(to.keys), func(b *bulk, i int) {
 			b.text(a.org)
-			b.text(a.DropNotLinked[i].ServiceID)
-			b.text(a.DropNotLinked[i].ExternalDeviceID)
-		})
-	return err
+			b.text(to.keys[i].ServiceID)
+			b.text(to.keys[i].ExternalDeviceID)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *apply) entities(ctx context.Context) error {

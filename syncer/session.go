@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"tandem"
@@ -336,9 +337,10 @@ func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, extern
 	if err != nil {
 		return err
 	}
-	filter := tandem.NotLinkedFilter{ExternalDeviceIDs: externalIDs, Ignored: true}
-	filter.Limit = 1000
-	rows, _, err := e.Store.NotLinked(ctx, org, service.ID, filter)
+	if len(externalIDs) == 0 {
+		return nil // a filter by none is one by any
+	}
+	rows, _, err := e.Store.NotLinked(ctx, org, service.ID, tandem.NotLinkedFilter{ExternalDeviceIDs: externalIDs, Ignored: true})
 	if err != nil {
 		return err
 	}
@@ -346,27 +348,23 @@ func (e *Engine) IgnoreRemote(ctx context.Context, org, serviceID string, extern
 	c := &tandem.Changes{}
 	for _, row := range rows {
 		found[row.ExternalDeviceID] = true
-		row.Ignored = ignore
-		c.PutNotLinked = append(c.PutNotLinked, row)
+		if ignore {
+			row.Ignored = true
+			c.PutNotLinked = append(c.PutNotLinked, row)
+		} else {
+			c.ShowNotLinked = append(c.ShowNotLinked, tandem.NotLinkedKey{ServiceID: row.ServiceID, ExternalDeviceID: row.ExternalDeviceID})
+		}
 	}
 	for _, id := range externalIDs {
 		if !found[id] {
 			return tandem.Errorf(tandem.NotFound, "ignore", id, "no such device among those that are not linked on %s", service.Name).WithHint("tandem remote list --not-linked shows them")
 		}
 	}
-	if !ignore {
-		// A row that is put keeps that it was ignored: it goes first, and comes back as it would from a listing.
-		drop := &tandem.Changes{}
-		for _, row := range c.PutNotLinked {
-			drop.DropNotLinked = append(drop.DropNotLinked, tandem.NotLinkedKey{ServiceID: row.ServiceID, ExternalDeviceID: row.ExternalDeviceID})
-		}
-		if err := e.Store.Apply(ctx, org, drop); err != nil {
-			return err
-		}
-	}
 	if len(along) > 0 {
 		c.Along = along[0]
 	}
+	told := tandem.Event{ID: e.NewID(), OrganizationID: org, At: e.Clock(), Kind: "services", IDs: []string{service.ID}}
+	c.Events = append(slices.Clip(c.Events), told) // no device here changed: what the service shows did
 	return e.Store.Apply(ctx, org, c)
 }
 

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -77,7 +78,18 @@ func TestS13ImportAndIgnoreRemote(t *testing.T) {
 	w.must(w.engine.IgnoreRemote(w.ctx, w.org, w.service.ID, []string{d}, true))
 	w.completed(w.sync(tandem.OpBidirectional))
 	w.equal(w.notLinked(), map[string]string{"pump-4": "ignored"})
-	w.must(w.engine.IgnoreRemote(w.ctx, w.org, w.service.ID, []string{d}, false))
+	w.must(w.engine.IgnoreRemote(w.ctx, w.org, w.service.ID, nil, true))
+	told := w.store.(tandem.EventStore)
+	for _, ignored := range []bool{false, true, false} {
+		_, cursor, err := told.EventsSince(w.ctx, "", 1000)
+		w.must(err)
+		w.must(w.engine.IgnoreRemote(w.ctx, w.org, w.service.ID, []string{d}, ignored))
+		events, _, err := told.EventsSince(w.ctx, cursor, 1000)
+		w.must(err)
+		if len(events) != 1 || events[0].Kind != "services" || !slices.Equal(events[0].IDs, []string{w.service.ID}) {
+			t.Errorf("ignored %t tells %+v", ignored, events)
+		}
+	}
 	w.equal(w.notLinked(), map[string]string{"pump-4": "filtered"})
 	w.wantCode(w.engine.IgnoreRemote(w.ctx, w.org, w.service.ID, []string{"65e1f0a1b2c3d4e5f6000000"}, true), tandem.NotFound)
 }

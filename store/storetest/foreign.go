@@ -115,7 +115,7 @@ var auditParts = []string{"audit", "checkpoint", "unsealed"}
 var withoutOrganization = map[string]bool{"Now": true, "Close": true, "CreateOrganization": true, "UpdateOrganization": true,
 	"DeleteOrganization": true, "Organizations": true, "Organization": true,
 	// the background work's, which looks after all organizations
-	"WebhookService": true, "StoreDeliveries": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true, "KeepNotifications": true,
+	"WebhookService": true, "StoreDeliveries": true, "StoreAndClaim": true, "ClaimDeliveries": true, "AlertsToEscalate": true, "ClaimNotifications": true, "KeepNotifications": true,
 	"DueServices": true, "ActiveServices": true, "ServicesToPush": true, "UnendedRuns": true, "ClaimJobs": true, "DropJobs": true,
 	"WaitForJobs": true, "EventsSince": true, "WaitForEvents": true, "Prune": true, "RollUp": true, "OrganizationsToSeal": true,
 	// about people, who belong to none, and what they hold
@@ -309,6 +309,7 @@ func foreignApply(b *world, a filled) []outcome {
 		may(tandem.Changes{CreateDevices: []tandem.Device{a.device}}),
 		may(tandem.Changes{Observe: []tandem.Observation{{DeviceID: a.device.ID, Observed: tandem.Observed{LastSeen: &b.now}}}}),
 		may(tandem.Changes{DropIntents: []string{a.intent.ID}}),
+		may(tandem.Changes{ShowNotLinked: []tandem.NotLinkedKey{{ServiceID: a.service.ID, ExternalDeviceID: a.remoteKey}}}),
 		may(tandem.Changes{DropNotLinked: []tandem.NotLinkedKey{{ServiceID: a.service.ID, ExternalDeviceID: a.remoteKey}}}),
 		may(tandem.Changes{Entries: []tandem.Entry{a.entry}}),
 	}...)

@@ -219,6 +219,11 @@ var syncTests = map[string]func(*world){
 		again.Ignored, again.FirstSeenAt = true, w.now
 		again.Reason = got[len(got)-1].Reason // what stands there while it is ignored is the caller's matter
 		w.equal(got, []tandem.NotLinked{hidden, again})
+		w.apply(tandem.Changes{ShowNotLinked: []tandem.NotLinkedKey{{ServiceID: s.ID, ExternalDeviceID: "1"}, {ServiceID: u.ID, ExternalDeviceID: "3"}}})
+		got, _, err = w.st.NotLinked(w.ctx, w.org, s.ID, tandem.NotLinkedFilter{Ignored: true})
+		w.must(err)
+		hidden.Ignored = false
+		w.equal(got, []tandem.NotLinked{hidden, again})
 	},
 	"S25 recent changes by device, path and side": func(w *world) {
 		s := w.service("s")

@@ -95,6 +95,16 @@ func TestIgnore(t *testing.T) {
 	p.Fill("#search", list[0].Name)
 	p.WaitFor(at(list[0]))
 	p.WaitGone(at(list[1]))
+	ids := []string{list[0].ExternalDeviceID}
+	ignore := func(is bool) { // as somebody else does
+		if err := w.API.IgnoreRemote(t.Context(), w.Org.ID, w.Service.ID, ids, is); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ignore(true)
+	p.WaitGone(at(list[0]))
+	ignore(false)
+	p.WaitFor(at(list[0]))
 }
 
 // TestLink: one there is linked to one here: to what looks alike, or to what was searched for; and the other way.

@@ -338,7 +338,7 @@ func listPart(v listing) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "\" hx-trigger=\"devices from:body throttle:2s, runs from:body throttle:3s, reset from:body\" hx-swap=\"outerMorph\"><nav class=\"tabs\" aria-label=\"Sides\"><a href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "\" hx-trigger=\"devices from:body throttle:2s, runs from:body throttle:3s, services from:body throttle:1s, reset from:body\" hx-swap=\"outerMorph\"><nav class=\"tabs\" aria-label=\"Sides\"><a href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
