@@ -174,8 +174,8 @@ func (u *uses) note(c *tandem.Credential, now time.Time) {
 	}
 }
 
-// noteUses writes what is remembered.
-func (g *Gateway) noteUses(ctx context.Context) {
+// noteUses writes what is remembered; what could not be written is remembered until it can.
+func (g *Gateway) noteUses(ctx context.Context) error {
 	u := &g.uses
 	u.mu.Lock()
 	list := make([]tandem.CredentialUse, 0, len(u.last))
@@ -191,9 +191,22 @@ func (g *Gateway) noteUses(ctx context.Context) {
 	}
 	u.mu.Unlock()
 	if len(list) == 0 {
-		return
+		return nil
 	}
-	if err := g.o.Store.TouchCredentials(ctx, list); err != nil && ctx.Err() == nil {
-		g.o.Log.Warn("the use of credentials is not noted", "error", err)
+	err := g.o.Store.TouchCredentials(ctx, list)
+	if err != nil {
+		u.again(list)
+	}
+	return err
+}
+
+// again remembers uses that could not be written, unless there are newer ones.
+func (u *uses) again(list []tandem.CredentialUse) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, use := range list {
+		if last, ok := u.last[use.ID]; !ok || last.At.Before(use.At) {
+			u.last[use.ID] = use
+		}
 	}
 }

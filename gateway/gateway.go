@@ -91,7 +91,11 @@ func (g *Gateway) Close() {
 	g.commits.close()
 	g.stop()
 	g.ended.Wait()
-	g.noteUses(context.Background())
+	last, cancel := context.WithTimeout(context.Background(), choreTime)
+	defer cancel()
+	if err := g.noteUses(last); err != nil {
+		g.o.Log.Warn("the last use of credentials is not noted", "error", err)
+	}
 }
 
 // Waiting is how many messages wait for their commit.
@@ -111,6 +115,7 @@ const (
 func (g *Gateway) chores(ctx context.Context) {
 	tick := time.NewTicker(choresEvery)
 	defer tick.Stop()
+	expiring, noting := newComplaint(&g.o, "end commands whose time is over"), newComplaint(&g.o, "note which credentials were used")
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,11 +123,13 @@ func (g *Gateway) chores(ctx context.Context) {
 		case <-tick.C:
 		}
 		within, cancel := context.WithTimeout(ctx, choreTime)
-		if _, err := g.o.Store.ExpireCommands(within, g.o.Clock(), expireAtATime); err != nil && ctx.Err() == nil {
-			g.o.Log.Warn("commands whose time is over are not ended", "error", err)
-		}
-		g.noteUses(within)
+		_, expired := g.o.Store.ExpireCommands(within, g.o.Clock(), expireAtATime)
+		noted := g.noteUses(within)
 		cancel()
+		if ctx.Err() == nil {
+			expiring.about(expired)
+			noting.about(noted)
+		}
 		g.failures.sweep()
 		g.known.sweep()
 		g.commits.sweep()

@@ -19,12 +19,13 @@ func (g *Gateway) watch(ctx context.Context) {
 	cursor, broken := "", true
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	reading := newComplaint(&g.o, "read what changed")
 	for ctx.Err() == nil {
 		before := g.o.Clock()
 		events, next, err := g.o.Store.EventsSince(ctx, cursor, eventsAtOnce)
 		if err != nil {
 			if broken = true; ctx.Err() == nil {
-				g.o.Log.Warn("the gateway cannot read what changed", "error", err)
+				reading.about(err)
 			}
 			if cursor != "" && !tandem.Is(err, tandem.Unavailable, tandem.Timeout) {
 				cursor = "" // it may be too old; what is known is forgotten below
@@ -32,6 +33,7 @@ func (g *Gateway) watch(ctx context.Context) {
 			wait(ctx, pause, watchRetry)
 			continue
 		}
+		reading.about(nil)
 		for i := range events {
 			g.take(&events[i])
 		}
