@@ -19,6 +19,7 @@ import (
 const (
 	commandGather = 5 * time.Millisecond // so that many devices are asked about at once
 	commandRetry  = 500 * time.Millisecond
+	commandPause  = 10 * time.Second // at most, before a connection that did not take one is tried again
 	commandTime   = 10 * time.Second
 	mostError     = 500 // bytes of what a device says went wrong
 )
@@ -28,12 +29,15 @@ type subscription struct {
 	device  Device
 	via     tandem.Via
 	deliver func(tandem.Command) error
+
+	failures int       // in a row; guarded by dispatcher.mu
+	after    time.Time // when it may be tried again
 }
 
 // Commands has a device's commands handed to deliver, oldest first: at once those that it was sent before and did not
 // answer, and then what comes, from whichever process, until cancel is called. A command is given to one connection of
 // the device only. Deliver is called by one goroutine for all devices and must not block; where it fails, the command is queued
-// again. A device that was let out gets none any more.
+// again, for any connection of the device, and for this one after a pause. A device that was let out gets none any more.
 func (g *Gateway) Commands(d Device, via tandem.Via, deliver func(tandem.Command) error) (cancel func()) {
 	s := &subscription{device: d, via: via, deliver: deliver}
 	g.commands.add(s)
@@ -103,6 +107,7 @@ type dispatcher struct {
 	o     *Options
 	check func(ctx context.Context, d Device) error
 	wake  chan struct{}
+	fails *complaint
 
 	mu    sync.Mutex
 	by    map[string][]*subscription // by device
@@ -111,7 +116,7 @@ type dispatcher struct {
 }
 
 func newDispatcher(o *Options, check func(context.Context, Device) error) *dispatcher {
-	return &dispatcher{o: o, check: check, wake: make(chan struct{}, 1), by: map[string][]*subscription{}, fresh: map[string]bool{}, due: map[string]bool{}}
+	return &dispatcher{o: o, check: check, wake: make(chan struct{}, 1), fails: newComplaint(o, "hand out commands"), by: map[string][]*subscription{}, fresh: map[string]bool{}, due: map[string]bool{}}
 }
 
 func (d *dispatcher) poke() {
@@ -178,10 +183,11 @@ type asked struct {
 	again bool
 }
 
-// take gives the devices to ask about, each with its newest connection.
-func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscription) {
+// take gives the devices to ask about, each with its newest connection, and how long those that pause do so: 0 for none.
+func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscription, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := time.Now()
 	groups, to = map[asked][]string{}, map[string]*subscription{}
 	for _, set := range []map[string]bool{d.fresh, d.due} {
 		for id := range set {
@@ -190,14 +196,37 @@ func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscript
 				continue
 			}
 			s := list[len(list)-1]
+			if left := s.after.Sub(now); left > 0 {
+				if pause == 0 || left < pause {
+					pause = left
+				}
+				continue
+			}
 			to[id] = s
 			key := asked{s.device.OrganizationID, s.via, d.fresh[id]}
 			groups[key] = append(groups[key], id)
 		}
 	}
-	clear(d.fresh)
-	clear(d.due)
-	return groups, to
+	for id := range to {
+		delete(d.fresh, id)
+		delete(d.due, id)
+	}
+	return groups, to, pause
+}
+
+// tried notes whether a connection took all that it was handed; one that did not pauses, longer each time.
+func (d *dispatcher) tried(s *subscription, took bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if took {
+		s.failures = 0
+		return
+	}
+	s.after = time.Now().Add(min(commandRetry<<min(s.failures, 10), commandPause))
+	s.failures++
+	if len(d.by[s.device.ID]) > 0 {
+		d.due[s.device.ID] = true
+	}
 }
 
 // back asks about devices again.
@@ -217,16 +246,21 @@ func (d *dispatcher) back(devices []string, again bool) {
 
 // run hands out commands until ctx ends.
 func (d *dispatcher) run(ctx context.Context) {
-	pause := time.NewTimer(0)
+	pause, paused := time.NewTimer(0), time.NewTimer(0)
 	defer pause.Stop()
+	defer paused.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.wake:
+		case <-paused.C:
 		}
 		wait(ctx, pause, commandGather)
-		groups, to := d.take()
+		groups, to, until := d.take()
+		if until > 0 {
+			paused.Reset(until)
+		}
 		failed := false
 		for key, devices := range groups {
 			if !d.hand(ctx, key, devices, to) {
@@ -247,18 +281,26 @@ func (d *dispatcher) hand(ctx context.Context, key asked, devices []string, to m
 	defer cancel()
 	devices = slices.DeleteFunc(slices.Clone(devices), func(id string) bool { return tandem.Is(d.check(ctx, to[id].device), tandem.Unauthorized) })
 	taken, err := d.o.Store.TakeCommands(ctx, key.org, devices, key.via, key.again)
+	d.fails.about(err)
 	if err != nil {
-		d.o.Log.Warn("commands cannot be read", "organization_id", key.org, "error", err)
 		return false
 	}
 	var failed []string
+	took := map[*subscription]bool{}
 	for i := range taken {
 		c := &taken[i]
-		if err := to[c.DeviceID].deliver(*c); err != nil {
-			failed = append(failed, c.ID)
+		s := to[c.DeviceID]
+		if _, met := took[s]; !met {
+			took[s] = true
+		}
+		if err := s.deliver(*c); err != nil {
+			failed, took[s] = append(failed, c.ID), false
 			continue
 		}
 		d.o.Meter.Count(key.via, Delivered, 1)
+	}
+	for s, all := range took {
+		d.tried(s, all)
 	}
 	if len(failed) == 0 {
 		return true

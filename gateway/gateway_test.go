@@ -3,10 +3,12 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -412,6 +414,41 @@ func TestCommandsReachADeviceWhicheverProcessItIsAt(t *testing.T) {
 			w.must(err)
 			equal(w, is.Status, want)
 		}
+	})
+}
+
+// TestACommandThatWasNotTakenComesAgain: whoever else has the device may take it, and who did not is asked again after a pause.
+func TestACommandThatWasNotTakenComesAgain(t *testing.T) {
+	onBoth(t, func(w *world) {
+		in := w.in(&w.device)
+		const refusals = 3
+		tries := make(chan tandem.Command, 100)
+		left := atomic.Int32{}
+		left.Store(refusals)
+		deliver := func(c tandem.Command) error {
+			tries <- c
+			if left.Add(-1) >= 0 {
+				return errors.New("too much waits for it")
+			}
+			return nil
+		}
+		defer w.g.Commands(in, tandem.ViaMQTT, deliver)()
+		defer w.open().Commands(in, tandem.ViaCoAP, deliver)()
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		c := tandem.Command{ID: id(), DeviceID: w.device.ID, Name: "blink", Payload: json.RawMessage("null"), Status: tandem.CommandQueued,
+			ExpiresAt: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now}
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutCommands: []tandem.Command{c}}))
+		for n := range refusals + 1 {
+			select {
+			case got := <-tries:
+				equal(w, got.ID, c.ID)
+			case <-time.After(20 * time.Second):
+				w.Fatalf("it came %d times", n)
+			}
+		}
+		is, err := w.store.Command(w.ctx, w.org, c.ID)
+		w.must(err)
+		equal(w, is.Status, tandem.CommandSent)
 	})
 }
 

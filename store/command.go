@@ -171,14 +171,36 @@ func (s *Store) TakeCommands(ctx context.Context, org string, devices []string, 
 	return taken, err
 }
 
-// ReturnCommands sets commands that could not be sent back to queued.
+// ReturnCommands sets commands that could not be sent back to queued: whoever else reaches their devices is told.
 func (s *Store) ReturnCommands(ctx context.Context, org string, ids []string) error {
-	return s.write(ctx, "give commands back", org, func(tx bun.Conn) error {
-		return s.inChunks("id", ids, 2*chunk, func(list bun.Safe) error {
-			_, err := tx.ExecContext(ctx, "UPDATE device_commands SET status = 'queued', via = NULL, sent_at = NULL WHERE organization_id = ? AND status = 'sent' AND ?", org, list)
+	var devices []string
+	err := s.write(ctx, "give commands back", org, func(tx bun.Conn) error {
+		devices = nil
+		now, err := s.instant(ctx, tx)
+		if err != nil {
 			return err
-		})
+		}
+		if err := s.inChunks("id", ids, 2*chunk, func(list bun.Safe) error {
+			return query(ctx, tx, func(rows *sql.Rows) error {
+				var device word
+				err := rows.Scan(&device)
+				devices = append(devices, string(device))
+				return err
+			}, "UPDATE device_commands SET status = 'queued', via = NULL, sent_at = NULL, updated_at = ? WHERE organization_id = ? AND status = 'sent' AND ? RETURNING device_id",
+				at(now), org, list)
+		}); err != nil || len(devices) == 0 {
+			return err
+		}
+		e := tandem.Event{ID: newEventID(), OrganizationID: org, At: now, Kind: commandsKind, IDs: named(nil, devices, func(id *string) string { return *id })}
+		if len(e.IDs) > namedInEvent {
+			e.IDs, e.Many = nil, true
+		}
+		return s.putEvents(ctx, tx, []tandem.Event{e})
 	})
+	if err == nil && len(devices) > 0 {
+		s.bell.ring(false)
+	}
+	return err
 }
 
 // AnswerCommand notes what a device said of one of its open commands.
