@@ -10,6 +10,7 @@ import (
 
 	"tandem"
 	"tandem/audit"
+	"tandem/syncer"
 )
 
 // The chores' rhythm. One process does each, whichever leads.
@@ -80,6 +81,9 @@ func (j *Jobs) retention(ctx context.Context, _ *job) error {
 	if err := j.rollUp(ctx); err != nil { // before anything goes
 		return err
 	}
+	if err := j.dropVoidPlans(ctx); err != nil {
+		return err
+	}
 	removed := map[string]int{}
 	for {
 		some, err := j.Store.Prune(ctx, j.Retention, j.now(), pruneAtOnce)
@@ -104,6 +108,51 @@ func (j *Jobs) retention(ctx context.Context, _ *job) error {
 		}
 	}
 	return nil
+}
+
+// dropVoidPlans discards what blocked runs held back longer ago than runs are kept, where it can be let through no more: the
+// service has other settings since, or is gone. Plans that no run waits for go by themselves.
+func (j *Jobs) dropVoidPlans(ctx context.Context) error {
+	if j.Retention.Runs <= 0 {
+		return nil
+	}
+	orgs, err := j.Store.Organizations(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range orgs {
+		plans, err := j.Store.Plans(ctx, orgs[i].ID, "")
+		if err != nil {
+			return err
+		}
+		for _, p := range plans {
+			if p.Status != tandem.PlanOpen || p.RunID == "" || j.now().Sub(p.CreatedAt) < j.Retention.Runs {
+				continue
+			}
+			s, err := j.Store.Service(ctx, p.OrganizationID, p.ServiceID)
+			if err != nil && !tandem.Is(err, tandem.NotFound) {
+				return err
+			}
+			if err == nil && syncer.Fingerprint(&s.Config) == p.ConfigPrint {
+				continue
+			}
+			if err := j.dropPlan(ctx, &p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropPlan discards a plan, unless somebody decided on it meanwhile.
+func (j *Jobs) dropPlan(ctx context.Context, p *tandem.Plan) error {
+	along := tandem.Along{
+		Audit: []tandem.AuditEntry{{ID: j.NewID(), OrganizationID: p.OrganizationID, At: j.now(), ActorKind: tandem.SystemActor, Actor: "retention",
+			Action: "plan.discard", ThingType: "plan", ThingID: p.ID, RunID: p.RunID}},
+		Events: []tandem.Event{{ID: j.NewID(), OrganizationID: p.OrganizationID, At: j.now(), Kind: "runs", IDs: []string{p.RunID}}},
+	}
+	err := j.Store.ClosePlan(ctx, p.OrganizationID, p.ID, tandem.PlanDiscarded, j.now(), along)
+	return unless(tandem.Is(err, tandem.Stale, tandem.NotFound), err)
 }
 
 // rollUpFor bounds what is summed up before anything is removed: the history of months takes several times.

@@ -17,6 +17,7 @@ import (
 	"tandem/golioth/simulator"
 	"tandem/store/pgtest"
 	"tandem/store/postgres/postgrestest"
+	"tandem/syncer"
 )
 
 // alerts gives the open ones, by kind.
@@ -203,6 +204,20 @@ func TestAuditIsSealed(t *testing.T) {
 	})
 }
 
+// heldLongAgo stores a plan of a run like the one given that is blocked; one of no run where it has no settings' print.
+func (w *world) heldLongAgo(like tandem.Run, settings string) (plan string) {
+	w.t.Helper()
+	p := tandem.Plan{ID: newID(), OrganizationID: w.org, ServiceID: w.service, Operation: tandem.OpImport, Reason: tandem.PlanSaved, Status: tandem.PlanOpen,
+		ConfigPrint: settings, CreatedAt: like.CreatedAt}
+	if settings != "" {
+		like.ID, like.Status, like.PlanID = newID(), tandem.RunBlocked, p.ID
+		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutRuns: []tandem.Run{like}}))
+		p.RunID, p.Reason = like.ID, tandem.PlanGuarded
+	}
+	w.must(w.store.CreatePlan(w.ctx, w.org, p))
+	return p.ID
+}
+
 // TestRetention: what is older than it is kept goes when a process begins, and from then on.
 func TestRetention(t *testing.T) {
 	inBoth(t, func(w *world) {
@@ -210,9 +225,23 @@ func TestRetention(t *testing.T) {
 		old := tandem.Run{ID: newID(), OrganizationID: w.org, ServiceID: w.service, Operation: tandem.OpImport, Trigger: tandem.ByHand,
 			Status: tandem.RunCompleted, Details: json.RawMessage("{}"), StartedAt: &long, CompletedAt: &long, CreatedAt: long}
 		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutRuns: []tandem.Run{old}}))
+		s := w.stored()
+		waits, void, saved := w.heldLongAgo(old, syncer.Fingerprint(&s.Config)), w.heldLongAgo(old, "other settings"), w.heldLongAgo(old, "")
 		w.process("one", nil)
+		w.eventually("plans that are good for nothing are gone", func() bool {
+			plans, err := w.store.Plans(w.ctx, w.org, w.service)
+			w.must(err)
+			is := map[string]tandem.PlanStatus{}
+			for _, p := range plans {
+				is[p.ID] = p.Status
+			}
+			if is[waits] != tandem.PlanOpen {
+				w.t.Fatalf("what waits for a person is %s", is[waits])
+			}
+			return is[void] == tandem.PlanDiscarded && is[saved] == ""
+		})
 		w.eventually("the old run is gone", func() bool { _, err := w.store.Run(w.ctx, w.org, old.ID); return tandem.Is(err, tandem.NotFound) })
-		w.eventually("the new one has ended", func() bool { n, all := w.ended(); return n == 1 && all })
+		w.eventually("the new one has ended, the blocked one stays", func() bool { n, all := w.ended(); return n == 2 && all })
 	})
 }
 

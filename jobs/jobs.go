@@ -28,6 +28,7 @@ type Store interface {
 	Conflicts(ctx context.Context, org string, filter tandem.ConflictFilter) ([]tandem.Conflict, int, error)
 	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
 	Plans(ctx context.Context, org, service string) ([]tandem.Plan, error)
+	ClosePlan(ctx context.Context, org, plan string, status tandem.PlanStatus, now time.Time, along ...tandem.Along) error
 }
 
 // Engine is what it needs of the sync engine.

@@ -196,11 +196,17 @@ func (p *prune) conflicts(ctx context.Context, tx bun.Conn, org string) error {
 	return err
 }
 
-// plans removes used and discarded ones, in steps where one is long.
+// plans removes used and discarded ones, in steps where one is long. One that nobody used is discarded first: half of it
+// must not be there to be used. It stays while a run has to do with it, such as a blocked one that waits for a person.
 func (p *prune) plans(ctx context.Context, tx bun.Conn, org string) error {
 	before, ok := p.before(p.keep.Runs)
 	if !ok {
 		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE sync_plans SET status = 'discarded' WHERE organization_id = ? AND status = 'open' AND created_at < ?
+		AND NOT EXISTS (SELECT 1 FROM golioth_sync_log AS r WHERE r.organization_id = sync_plans.organization_id
+			AND (r.plan_id = sync_plans.id OR r.id = sync_plans.run_id) AND r.status IN ('blocked', 'queued', 'running'))`, org, before); err != nil {
+		return err
 	}
 	const old = "SELECT id FROM sync_plans WHERE organization_id = ? AND status <> 'open' AND created_at < ? AND (used_at IS NULL OR used_at < ?) ORDER BY created_at LIMIT ?"
 	if _, err := p.delete(ctx, tx, "plan rows", `DELETE FROM sync_plan_changes WHERE (organization_id, plan_id, position) IN (SELECT organization_id, plan_id, position

@@ -52,7 +52,7 @@ type ServeCmd struct {
 	Runs    int `default:"8" help:"How many runs this process does at once."`
 	Workers int `default:"8" help:"How many other jobs."`
 
-	KeepRuns         int `default:"90" placeholder:"DAYS" help:"Days that runs, their entries and closed conflicts are kept; 0 for ever."`
+	KeepRuns         int `default:"90" placeholder:"DAYS" help:"Days that runs, their entries, closed conflicts and plans are kept; 0 for ever."`
 	KeepDeliveries   int `default:"7" placeholder:"DAYS" help:"Days that received webhooks are kept."`
 	KeepObservations int `default:"90" placeholder:"DAYS" help:"Days that reported values are kept."`
 	KeepAudit        int `default:"365" placeholder:"DAYS" help:"Days that the audit is kept; a checkpoint stays."`

@@ -78,12 +78,13 @@ var retentionTests = map[string]func(*world){
 			r.Status, r.CreatedAt, r.StartedAt, r.CompletedAt = tandem.RunCompleted, old, &old, &old
 		}
 		gone, young := w.newRun(s, ended), w.newRun(s, func(r *tandem.Run) { r.Status = tandem.RunCompleted })
-		holds := map[string]tandem.Run{"plan": w.newRun(s, ended), "plan of run": w.newRun(s, ended), "conflict": w.newRun(s, ended), "intent": w.newRun(s, ended),
+		holds := map[string]tandem.Run{"plan": w.newRun(s, ended), "plan of run": w.newRun(s, ended, func(r *tandem.Run) { r.Status = tandem.RunBlocked }), "conflict": w.newRun(s, ended), "intent": w.newRun(s, ended),
 			"running": w.newRun(s, ended, func(r *tandem.Run) { r.Status = tandem.RunRunning })}
 		open := tandem.Plan{ID: w.id(), OrganizationID: w.org, ServiceID: s.ID, RunID: holds["plan of run"].ID, Operation: tandem.OpExport, Reason: tandem.PlanSaved,
 			Status: tandem.PlanOpen, CreatedAt: old}
-		openToo, used := open, open
+		openToo, used, saved, fresh := open, open, open, open
 		openToo.ID, openToo.RunID, used.ID, used.RunID = w.id(), "", w.id(), gone.ID
+		saved.ID, saved.RunID, fresh.ID, fresh.RunID, fresh.CreatedAt = w.id(), "", w.id(), "", w.now
 		blocked := holds["plan"]
 		blocked.PlanID, blocked.Status = openToo.ID, tandem.RunBlocked
 		holds["plan"] = blocked
@@ -104,7 +105,7 @@ var retentionTests = map[string]func(*world){
 		}
 		kept := w.newEntry(young, d)
 		w.apply(tandem.Changes{PutRuns: runs, PutIntents: []tandem.Intent{intent}, PutConflicts: []tandem.Conflict{pending, closed}, Entries: append(entries, kept)})
-		for _, p := range []tandem.Plan{open, openToo, used} {
+		for _, p := range []tandem.Plan{open, openToo, used, saved, fresh} {
 			w.must(w.st.CreatePlan(w.ctx, w.org, p))
 			w.must(w.st.AppendPlan(w.ctx, w.org, p.ID, []tandem.Change{{Side: tandem.LocalSide, Action: tandem.ActUpdate}, {Side: tandem.LocalSide, Action: tandem.ActUpdate}}))
 		}
@@ -128,7 +129,7 @@ var retentionTests = map[string]func(*world){
 		w.equal(pick(conflicts, func(c tandem.Conflict) string { return c.ID }), []string{pending.ID})
 		plans, err := w.st.Plans(w.ctx, w.org, s.ID)
 		w.must(err)
-		w.equal(joined(plans, func(p tandem.Plan) string { return p.ID }), open.ID+" "+openToo.ID)
+		w.equal(joined(plans, func(p tandem.Plan) string { return p.ID }), open.ID+" "+openToo.ID+" "+fresh.ID)
 		told, _, err := w.st.Audit(w.ctx, w.org, tandem.AuditFilter{Action: "run.pruned"})
 		w.must(err)
 		if len(told) != 1 || told[0].RunID != gone.ID || told[0].ActorKind != tandem.SystemActor {
