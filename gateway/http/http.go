@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"tandem"
@@ -31,7 +30,10 @@ const (
 	mostAtOnce  = 100                    // commands in one reply
 	leastWait   = 500 * time.Millisecond // so that what is there is given, whether or not it is waited for
 	collectTime = 20 * time.Millisecond
-	mostWaiting = 4 // requests of one device for its commands
+
+	sendingRetry = time.Second
+	mostWaiting  = 4 // requests of one device for its commands …
+	mostSending  = 8 // … and of what it says, at once
 )
 
 // Options say how devices are served over HTTP.
@@ -47,8 +49,7 @@ type Handler struct {
 	o   Options
 	mux *http.ServeMux
 
-	mu      sync.Mutex
-	waiting map[string]int // requests for commands, by device
+	waiting, sending places
 }
 
 // New makes a Handler.
@@ -65,11 +66,11 @@ func New(o Options) *Handler {
 			return host
 		}
 	}
-	h := &Handler{o: o, mux: http.NewServeMux(), waiting: map[string]int{}}
-	h.mux.HandleFunc("POST "+Prefix+"telemetry", h.in(h.telemetry))
-	h.mux.HandleFunc("POST "+Prefix+"telemetry/{path...}", h.in(h.telemetry))
+	h := &Handler{o: o, mux: http.NewServeMux(), waiting: places{most: mostWaiting}, sending: places{most: mostSending}}
+	h.mux.HandleFunc("POST "+Prefix+"telemetry", h.in(h.saying(h.telemetry)))
+	h.mux.HandleFunc("POST "+Prefix+"telemetry/{path...}", h.in(h.saying(h.telemetry)))
 	h.mux.HandleFunc("GET "+Prefix+"commands", h.in(h.commands))
-	h.mux.HandleFunc("POST "+Prefix+"commands/{id}", h.in(h.answer))
+	h.mux.HandleFunc("POST "+Prefix+"commands/{id}", h.in(h.saying(h.answer)))
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, tandem.Errorf(tandem.NotFound, "", "", "there is nothing at this address").WithHint("post to %stelemetry, or get %scommands", Prefix, Prefix))
 	})
@@ -93,6 +94,19 @@ func (h *Handler) in(next func(w http.ResponseWriter, r *http.Request, d gateway
 			h.refuse(w, err)
 			return
 		}
+		next(w, r, d)
+	}
+}
+
+// saying bounds what one device says at once: each request holds memory for its body, and a place among what waits for the
+// database, that others need too.
+func (h *Handler) saying(next func(w http.ResponseWriter, r *http.Request, d gateway.Device)) func(w http.ResponseWriter, r *http.Request, d gateway.Device) {
+	return func(w http.ResponseWriter, r *http.Request, d gateway.Device) {
+		if !h.sending.enter(d.ID) {
+			h.refuse(w, &tandem.Error{Code: tandem.RateLimited, Message: "the device says too much at once", Hint: "wait for a reply before the next request, or send several reports in one", RetryAfter: sendingRetry})
+			return
+		}
+		defer h.sending.leave(d.ID)
 		next(w, r, d)
 	}
 }
@@ -154,11 +168,11 @@ func (h *Handler) commands(w http.ResponseWriter, r *http.Request, d gateway.Dev
 		h.refuse(w, err)
 		return
 	}
-	if !h.enter(d.ID) {
+	if !h.waiting.enter(d.ID) {
 		h.refuse(w, &tandem.Error{Code: tandem.RateLimited, Message: "the device asks for its commands several times at once already", Hint: "wait for one reply before the next request", RetryAfter: leastWait})
 		return
 	}
-	defer h.leave(d.ID)
+	defer h.waiting.leave(d.ID)
 	// Not every ResponseWriter can do this; those that cannot have no deadline either.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + waitMargin))
 	ctx, cancel := context.WithTimeout(r.Context(), max(wait, leastWait))
@@ -198,25 +212,6 @@ func (h *Handler) commands(w http.ResponseWriter, r *http.Request, d gateway.Dev
 	reply(w, http.StatusOK, struct {
 		Commands []command `json:"commands"`
 	}{list})
-}
-
-// enter counts a request for commands in; false where the device has enough of them.
-func (h *Handler) enter(device string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.waiting[device] >= mostWaiting {
-		return false
-	}
-	h.waiting[device]++
-	return true
-}
-
-func (h *Handler) leave(device string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.waiting[device]--; h.waiting[device] == 0 {
-		delete(h.waiting, device)
-	}
 }
 
 var errFull = errors.New("the reply is full")

@@ -213,6 +213,70 @@ func TestADeviceWaitsForItsCommandsOnlySoOften(t *testing.T) {
 	w.want(reply, body, 200, `{"commands":[]}`)
 }
 
+// TestADeviceSaysOnlySoMuchAtOnce: one whose requests hang holds some places and no more; others are served meanwhile.
+func TestADeviceSaysOnlySoMuchAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t))
+	const most = 8
+	results := make(chan int, most)
+	var bodies []*io.PipeWriter
+	var all sync.WaitGroup
+	for range most {
+		body, writer := io.Pipe()
+		bodies = append(bodies, writer)
+		r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.server.URL+"/ingest/v1/telemetry", body)
+		w.must(err)
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		all.Go(func() {
+			reply, _ := w.do(w.server.Client(), r)
+			results <- reply.StatusCode
+		})
+	}
+	for _, one := range bodies { // what was read of a request's body was let in before
+		_, err := io.WriteString(one, `{"battery":`)
+		w.must(err)
+	}
+	deadline := time.After(20 * time.Second)
+	for refused := false; !refused; {
+		select {
+		case <-deadline:
+			t.Fatal("one more is served while as many wait")
+		default:
+		}
+		reply, body := w.send("POST", "/ingest/v1/telemetry", "application/json", "{") // costs nothing of what it may report
+		if refused = reply.StatusCode == http.StatusTooManyRequests; refused {
+			w.want(reply, body, 429, `"rate_limited"`)
+			if reply.Header.Get("Retry-After") != "1" {
+				t.Errorf("it may come again after %q", reply.Header.Get("Retry-After"))
+			}
+		}
+	}
+	reply, body := w.send("GET", "/ingest/v1/commands", "", "") // that is another matter
+	w.want(reply, body, 200, `{"commands":[]}`)
+	own := w.token
+	other := tandem.Device{ID: id(), OrganizationID: w.org, Name: "other", DeviceID: "other", Lifecycle: tandem.Active, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+	w.must(w.store.Apply(w.Context(), w.org, &tandem.Changes{CreateDevices: []tandem.Device{other}}))
+	w.device, w.token = other, "tdd_"+id()
+	w.credential(tandem.Credential{Kind: tandem.TokenCredential, Hash: gateway.HashSecret(w.token)})
+	reply, body = w.send("POST", "/ingest/v1/telemetry", "", `{"battery":1}`)
+	w.want(reply, body, 202, `"stored":1`)
+	for _, one := range bodies {
+		_, err := io.WriteString(one, `7}`)
+		w.must(err)
+		w.must(one.Close())
+	}
+	all.Wait()
+	close(results)
+	for status := range results {
+		if status != http.StatusAccepted {
+			t.Errorf("one that was let in is answered %d", status)
+		}
+	}
+	w.token = own
+	reply, body = w.send("POST", "/ingest/v1/telemetry", "", `{"battery":2}`)
+	w.want(reply, body, 202, `"stored":1`)
+}
+
 func TestClientCertificates(t *testing.T) {
 	onBoth(t, func(w *world) {
 		authority, key := certificate(w, nil, nil)
