@@ -100,6 +100,10 @@ type DeliveryStore interface {
 	// StoreDeliveries adds deliveries of any organizations in one transaction (S34). Those that were stored before are
 	// left out and named by their position (S35): the same service and event id ever, or, without an event id, the same digest within 60 s.
 	StoreDeliveries(ctx context.Context, deliveries []Delivery) (duplicates []int, err error)
+	// StoreAndClaim does so and gives those that are due, as reading them would, to a process for a time: it has them in
+	// its hands already, and a claim of its own would be one more transaction. Which of a device's deliveries is brought to
+	// effect first does not matter to what it leads to (S5).
+	StoreAndClaim(ctx context.Context, deliveries []Delivery, holder string, ttl time.Duration) (claimed []Delivery, duplicates []int, err error)
 	// ClaimDeliveries gives deliveries to one process for a time, oldest first of each device, from any organization:
 	// stored and retrying ones that are due, and those whose claim ran out.
 	ClaimDeliveries(ctx context.Context, holder string, limit int, ttl time.Duration) ([]Delivery, error)

@@ -104,7 +104,7 @@ func receive(ctx context.Context, database string, in io.Reader, out io.Writer) 
 	}
 	meter := &keeper{times: map[webhook.Stage][]time.Duration{}}
 	processor := webhook.NewProcessor(webhook.ProcessorOptions{Store: st, Clock: time.Now, IDs: newID, Holder: newID(), Batch: batch, Meter: meter})
-	handler := webhook.NewHandler(webhook.Options{Store: st, Clock: time.Now, IDs: newID, Meter: meter, Stored: processor.Poke,
+	handler := webhook.NewHandler(webhook.Options{Store: st, Clock: time.Now, IDs: newID, Meter: meter, Processor: processor,
 		Open: func(context.Context, tandem.Service) ([]webhook.Secret, error) {
 			return []webhook.Secret{plainSecret(benchSecret)}, nil
 		}})

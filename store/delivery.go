@@ -42,7 +42,7 @@ func (s *Store) WebhookService(ctx context.Context, service string) (found tande
 const (
 	deliveryWritten = `organization_id, id, service_id, event_id, digest, type, external_device_id, project_id, path, content_type, headers, body,
 	sent_at, received_at`
-	deliveryStateWritten = "organization_id, id, service_id, external_device_id, status, attempts, due_at, error, processed_at, run_id"
+	deliveryStateWritten = "organization_id, id, service_id, external_device_id, status, attempts, due_at, error, processed_at, run_id, claimed_by, claimed_until"
 	deliveryRead         = `d.organization_id, d.id, d.service_id, d.event_id, d.digest, d.type, d.external_device_id, d.project_id, d.path, d.content_type,
 	d.headers, d.body, d.sent_at, d.received_at, s.status, s.attempts, s.due_at, s.error, s.processed_at, s.run_id`
 )
@@ -50,10 +50,20 @@ const (
 // StoreDeliveries adds deliveries of any organizations in one transaction (S34), and names by position those that were stored before (S35).
 // Their bodies must not be changed afterwards.
 func (s *Store) StoreDeliveries(ctx context.Context, deliveries []tandem.Delivery) (duplicates []int, err error) {
+	_, duplicates, err = s.StoreAndClaim(ctx, deliveries, "", 0)
+	return duplicates, err
+}
+
+// StoreAndClaim stores deliveries and claims those that are due for a holder, "" for nobody; they are given as reading them would.
+func (s *Store) StoreAndClaim(ctx context.Context, deliveries []tandem.Delivery, holder string, ttl time.Duration) (claimed []tandem.Delivery, duplicates []int, err error) {
+	if err := checkText(holder); err != nil {
+		return nil, nil, s.fail("store deliveries", err)
+	}
 	if len(deliveries) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var fresh []int
+	var claim deliveryClaim
 	err = s.write(ctx, "store deliveries", everyOrganization, func(tx bun.Conn) error {
 		now, err := s.deliverable(ctx, tx, deliveries)
 		if err != nil {
@@ -63,20 +73,44 @@ func (s *Store) StoreDeliveries(ctx context.Context, deliveries []tandem.Deliver
 			return err
 		}
 		duplicates = others(len(deliveries), fresh)
+		claim = deliveryClaim{now: now, holder: holder, until: now.Add(ttl)}
 		if err := s.insert(ctx, tx, "deliveries", deliveryWritten, "", len(fresh), func(b *bulk, i int) { writeDelivery(b, &deliveries[fresh[i]]) }); err != nil {
 			return err
 		}
-		if err := s.insert(ctx, tx, "delivery_states", deliveryStateWritten, "", len(fresh), func(b *bulk, i int) { writeDeliveryState(b, &deliveries[fresh[i]], now) }); err != nil {
+		if err := s.insert(ctx, tx, "delivery_states", deliveryStateWritten, "", len(fresh), func(b *bulk, i int) { writeDeliveryState(b, &deliveries[fresh[i]], claim) }); err != nil {
 			return err
 		}
 		return s.putEvents(ctx, tx, arrivals(deliveries, fresh, now))
 	})
-	if err == nil {
-		s.recent.keep(deliveries, fresh)
-		s.received(deliveries, fresh)
-		s.bell.ring(false)
+	if err != nil {
+		return nil, nil, err
 	}
-	return duplicates, err
+	s.received(deliveries, fresh)
+	s.bell.ring(false)
+	var left []int
+	for _, i := range fresh {
+		if !claim.takes(&deliveries[i]) {
+			left = append(left, i)
+			continue
+		}
+		d := asRead(&deliveries[i])
+		d.Status, d.NextAt = tandem.DeliveryStored, &claim.now
+		claimed = append(claimed, d)
+	}
+	s.recent.keep(deliveries, left)
+	return claimed, duplicates, nil
+}
+
+// deliveryClaim is who has new deliveries, and until when; holder is "" for nobody.
+type deliveryClaim struct {
+	now    time.Time // the database's
+	holder string
+	until  time.Time
+}
+
+// takes reports whether a new delivery is the holder's.
+func (c *deliveryClaim) takes(d *tandem.Delivery) bool {
+	return c.holder != "" && (d.Status == "" || d.Status == tandem.DeliveryStored) && d.NextAt == nil
 }
 
 // others gives what of 0 to n-1 is not in a sorted list.
@@ -266,14 +300,14 @@ func writeDelivery(b *bulk, d *tandem.Delivery) {
 }
 
 // writeDeliveryState writes the state of a new delivery. What waits for its processing is due by the database's clock.
-func writeDeliveryState(b *bulk, d *tandem.Delivery, now time.Time) {
+func writeDeliveryState(b *bulk, d *tandem.Delivery, claim deliveryClaim) {
 	status := d.Status
 	if status == "" {
 		status = tandem.DeliveryStored
 	}
 	due := d.NextAt
 	if due == nil && (status == tandem.DeliveryStored || status == tandem.DeliveryRetrying) {
-		due = &now
+		due = &claim.now
 	}
 	b.text(d.OrganizationID)
 	b.text(d.ID)
@@ -285,4 +319,11 @@ func writeDeliveryState(b *bulk, d *tandem.Delivery, now time.Time) {
 	b.opt(d.Error)
 	b.optTime(d.ProcessedAt)
 	b.opt(d.RunID)
+	if !claim.takes(d) {
+		b.opt("")
+		b.optTime(nil)
+		return
+	}
+	b.opt(claim.holder)
+	b.optTime(&claim.until)
 }

@@ -33,9 +33,9 @@ type outcome struct {
 
 // committer turns many requests into few transactions: while one commits, the next batch gathers.
 type committer struct {
-	store  Store
-	batch  int
-	stored func() // called after each commit
+	store     Store
+	batch     int
+	processor *Processor // may be nil
 
 	mu     sync.Mutex
 	some   sync.Cond // queue is not empty, or closed
@@ -46,8 +46,8 @@ type committer struct {
 	done   sync.WaitGroup
 }
 
-func newCommitter(store Store, most, batch, writers int, stored func()) *committer {
-	c := &committer{store: store, batch: batch, most: most, stored: stored}
+func newCommitter(store Store, most, batch, writers int, processor *Processor) *committer {
+	c := &committer{store: store, batch: batch, most: most, processor: processor}
 	c.some.L = &c.mu
 	c.done.Add(writers)
 	for range writers {
@@ -103,7 +103,6 @@ func (c *committer) write() {
 		}
 		last, began = len(batch), time.Now()
 		c.commit(batch)
-		c.stored()
 	}
 }
 
@@ -141,8 +140,10 @@ func (c *committer) commit(batch []*waiting) {
 		deliveries[i] = w.delivery
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	duplicates, err := c.store.StoreDeliveries(ctx, deliveries)
+	to := c.processor.reserve(len(deliveries))
+	claimed, duplicates, err := c.store.StoreAndClaim(ctx, deliveries, to.holder, claimLife)
 	cancel()
+	c.processor.hand(to, claimed)
 	if err != nil {
 		if len(batch) > 1 && !passing(err) {
 			c.commit(batch[:len(batch)/2])

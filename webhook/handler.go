@@ -32,6 +32,7 @@ type Store interface {
 	tandem.Applier
 	WebhookService(ctx context.Context, service string) (tandem.Service, error)
 	StoreDeliveries(ctx context.Context, deliveries []tandem.Delivery) (duplicates []int, err error)
+	StoreAndClaim(ctx context.Context, deliveries []tandem.Delivery, holder string, ttl time.Duration) (claimed []tandem.Delivery, duplicates []int, err error)
 	ClaimDeliveries(ctx context.Context, holder string, limit int, ttl time.Duration) ([]tandem.Delivery, error)
 	WakeDeliveries(ctx context.Context, org, service string, externalIDs []string) (int, error)
 	Deliveries(ctx context.Context, org string, filter tandem.DeliveryFilter) ([]tandem.Delivery, int, error)
@@ -48,8 +49,9 @@ type Options struct {
 	IDs     tandem.IDs
 	Meter   Meter        // nil for none
 	Log     *slog.Logger // nil for none
-	Stored  func()       // called after each commit: a Processor's Poke; nil for nobody
 	MaxBody int64        // bytes; 0 for DefaultMaxBody
+	// Processor is this process's: what is stored is handed to it. Nil for none.
+	Processor *Processor
 	Waiting int          // requests that may wait for their commit; 0 for DefaultWaiting
 	Batch   int          // deliveries in one transaction; 0 for DefaultBatch
 	Writers int          // transactions at once; 0 for one, which is the fastest while the processor is the limit
@@ -73,9 +75,6 @@ func NewHandler(o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Stored == nil {
-		o.Stored = func() {}
-	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody
 	}
@@ -89,7 +88,7 @@ func NewHandler(o Options) *Handler {
 		o.Writers = 1
 	}
 	return &Handler{o: o, services: newServices(o.Store, o.Open, o.Clock), large: make(chan struct{}, mostLarge),
-		commits: newCommitter(o.Store, o.Waiting, o.Batch, o.Writers, o.Stored), samples: newSampler(&o)}
+		commits: newCommitter(o.Store, o.Waiting, o.Batch, o.Writers, o.Processor), samples: newSampler(&o)}
 }
 
 // Close waits until all that was received is stored and answered. Later requests are told to come again.

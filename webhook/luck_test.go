@@ -38,13 +38,13 @@ func (f *flaky) Apply(ctx context.Context, org string, c *tandem.Changes) error 
 	return f.Store.Apply(ctx, org, c)
 }
 
-func (f *flaky) StoreDeliveries(ctx context.Context, d []tandem.Delivery) ([]int, error) {
+func (f *flaky) StoreAndClaim(ctx context.Context, d []tandem.Delivery, holder string, ttl time.Duration) ([]tandem.Delivery, []int, error) {
 	if f.storing != nil {
 		if err := f.storing(d); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return f.Store.StoreDeliveries(ctx, d)
+	return f.Store.StoreAndClaim(ctx, d, holder, ttl)
 }
 
 func (f *flaky) WebhookService(ctx context.Context, id string) (tandem.Service, error) {

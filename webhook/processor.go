@@ -45,6 +45,8 @@ type Processor struct {
 	o        ProcessorOptions
 	services *services
 	poke     chan struct{}
+	handed   handed
+	looked   time.Time // when it last looked what others had left; for Process alone
 
 	mu   sync.Mutex
 	held []tandem.Delivery // claimed, and not done since the database went away
@@ -78,6 +80,8 @@ func (p *Processor) Poke() {
 
 // Run processes deliveries until ctx ends: after a Poke at once, and what other processes left soon.
 func (p *Processor) Run(ctx context.Context) error {
+	p.handed.open(true)
+	defer p.finish(ctx)
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	gather := time.NewTimer(0)
@@ -122,15 +126,40 @@ func (p *Processor) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Process claims one batch, brings it to effect and says how many there were.
+// Process brings one batch to effect, of what was handed to it or of what it claims, and says how many there were.
 func (p *Processor) Process(ctx context.Context) (n int, err error) {
-	claimed, till := p.release()
-	if len(claimed) == 0 {
-		till = p.o.Clock().Add(claimLife / 2)
-		if claimed, err = p.o.Store.ClaimDeliveries(ctx, p.o.Holder, p.o.Batch, claimLife); err != nil {
-			return 0, err
+	claimed, till, err := p.next(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return len(claimed), p.process(ctx, claimed, till)
+}
+
+// next gives what is to be done, and until when it is ours: what was kept since the database went away, what was handed
+// over, and now and then, or where there is nothing else, what is claimed.
+func (p *Processor) next(ctx context.Context) (list []tandem.Delivery, till time.Time, err error) {
+	if list, till = p.release(); len(list) > 0 {
+		return list, till, nil
+	}
+	now := p.o.Clock()
+	if now.Sub(p.looked) < pollEvery {
+		if list, till = p.handed.take(now, p.o.Batch); len(list) > 0 {
+			return list, till, nil
 		}
 	}
+	p.looked, till = now, now.Add(claimLife/2)
+	if list, err = p.o.Store.ClaimDeliveries(ctx, p.o.Holder, p.o.Batch, claimLife); err != nil {
+		return nil, till, err
+	}
+	p.handed.fallBehind(len(list) == p.o.Batch)
+	if len(list) == 0 {
+		list, till = p.handed.take(now, p.o.Batch)
+	}
+	return list, till, nil
+}
+
+// process brings deliveries to effect.
+func (p *Processor) process(ctx context.Context, claimed []tandem.Delivery, till time.Time) error {
 	var failed error
 	for _, group := range byOrganization(claimed) {
 		if err := p.group(ctx, group); err != nil {
@@ -138,7 +167,7 @@ func (p *Processor) Process(ctx context.Context) (n int, err error) {
 			p.hold(group, till)
 		}
 	}
-	return len(claimed), failed
+	return failed
 }
 
 // hold keeps deliveries that the database went away over, so that they need not wait until their claim runs out. Where

@@ -114,12 +114,11 @@ func newWorld(t testing.TB, st *store.Store, list ...option) *world {
 	w.org = newID()
 	w.must(st.CreateOrganization(t.Context(), tandem.Organization{ID: w.org, Name: "Acme", Slug: "acme", CreatedAt: at, UpdatedAt: at}))
 	w.service = w.newService("prod", s.config)
-	var counted atomic.Int64
 	o := webhook.Options{Store: s.wrap(st), Open: w.open, Clock: w.now, IDs: newID, Meter: w.tally, Log: slog.New(slog.NewTextHandler(&w.log, nil))}
 	s.options(&o)
-	o.Stored = func() { counted.Add(1) }
-	w.handler = webhook.NewHandler(o)
 	w.processor = webhook.NewProcessor(webhook.ProcessorOptions{Store: s.wrap(st), Clock: w.now, IDs: newID, Holder: "here", Meter: w.tally, Log: o.Log})
+	o.Processor = w.processor
+	w.handler = webhook.NewHandler(o)
 	mux := http.NewServeMux()
 	mux.Handle(webhook.Pattern, w.handler)
 	w.server = httptest.NewServer(mux)

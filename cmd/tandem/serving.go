@@ -49,6 +49,7 @@ type serving struct {
 // How long stopping may take: requests, then the work behind them.
 const (
 	stopRequests = 20 * time.Second
+	stopReports  = 10 * time.Second // of devices: what is not stored by then is not acknowledged, and comes again
 	stopWork     = 30 * time.Second
 )
 
@@ -159,7 +160,7 @@ func (v *serving) receive() {
 	v.processor = webhook.NewProcessor(webhook.ProcessorOptions{Store: v.store, Clock: v.Clock, IDs: newID, Holder: v.engine.Holder, Log: v.log,
 		Batch: batch, Meter: meter, Dead: jobs.DeadLetters(v.store, v.Clock, newID, v.log)})
 	v.hooks = webhook.NewHandler(webhook.Options{Store: v.store, Open: vault{v.keys}.webhookSecrets, Clock: v.Clock, IDs: newID, Log: v.log,
-		Meter: meter, Stored: v.processor.Poke})
+		Meter: meter, Processor: v.processor})
 }
 
 // answer sets the API up.

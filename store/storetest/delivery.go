@@ -239,6 +239,32 @@ var deliveryTests = map[string]func(*world){
 			w.Errorf("processed at %v", got.ProcessedAt)
 		}
 	},
+	"what is stored and claimed at once is nobody else's until the claim runs out": func(w *world) {
+		w.drain()
+		s := w.service("s")
+		later := w.now.Add(time.Hour)
+		fresh, again, refused := w.newDelivery(s, same("x")), w.newDelivery(s, same("y")), w.newDelivery(s, same("z"))
+		waits := w.newDelivery(s, same("z"))
+		again.EventID, refused.Status, waits.Status, waits.NextAt = "once", tandem.DeliveryRefused, tandem.DeliveryRetrying, &later
+		w.store(again)
+		double := again
+		double.ID = w.id()
+		claimed, duplicates, err := w.st.StoreAndClaim(w.ctx, []tandem.Delivery{double, fresh, refused, waits}, "a", 300*time.Millisecond)
+		w.must(err)
+		w.equal(duplicates, []int{0})
+		w.equal(len(claimed), 1)
+		read := w.readDelivery(fresh.ID)
+		w.equal(claimed[0], read) // as reading it gives it
+		w.equal(w.claim("b", 10, time.Minute), []string{again.ID})
+		now, err := w.st.Now(w.ctx)
+		w.must(err)
+		w.waitUntil(now.Add(400 * time.Millisecond))
+		w.equal(w.claim("b", 10, time.Minute), []string{fresh.ID})
+		w.outcome(tandem.DeliveryProcessed, fresh.ID)
+		w.equal(w.readDelivery(fresh.ID).Status, tandem.DeliveryProcessed)
+		_, _, err = w.st.StoreAndClaim(w.ctx, []tandem.Delivery{w.newDelivery(s)}, "a\x00", time.Minute)
+		w.wantCode(err, tandem.Invalid)
+	},
 	"a failed delivery waits for its next attempt and lets the next of its device pass": func(w *world) {
 		w.drain()
 		s := w.service("s")
