@@ -248,6 +248,11 @@ func TestBadInput(t *testing.T) {
 			{"POST", "/api/v1/devices/bulk", `{"operations":[{"action":"update","device":{"name":"x"}}]}`, 422, tandem.Invalid, "names no device"},
 			{"POST", "/api/v1/devices/bulk", `{"operations":[{"action":"link","id":"x"}]}`, 422, tandem.Invalid, "external_device_id"},
 			{"POST", "/api/v1/tokens", `{"name":"x","expires_in":"soon"}`, 422, tandem.Invalid, "expires_in"},
+			{"POST", "/api/v1/tokens", `{"name":"x","expires_in":"1s"}`, 422, tandem.Invalid, "expires_in is 1s"},
+			{"POST", "/api/v1/devices", `{"name":"x","device_id":"hasty"}`, 201, "", ""},
+			{"POST", "/api/v1/devices/hasty/credentials", `{"kind":"token","expires_in":"soon"}`, 422, tandem.Invalid, "expires_in"},
+			{"POST", "/api/v1/devices/hasty/credentials", `{"kind":"token","expires_in":"1000000h"}`, 422, tandem.Invalid, "expires_in is 1000000h"},
+			{"POST", "/api/v1/devices/hasty/commands", `{"name":"blink","expires_in":"1ms"}`, 422, tandem.Invalid, "expires_in is 1ms"},
 			{"POST", "/api/v1/invitations", `{"email":"nobody","role":"viewer"}`, 422, tandem.Invalid, "email"},
 			{"POST", "/api/golioth/sync", `{"organization_id":"other"}`, 404, tandem.NotFound, ""},
 		} {

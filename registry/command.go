@@ -91,7 +91,7 @@ func (r *Registry) newCommand(actor Actor, d *tandem.Device, add *NewCommand, no
 		life = CommandLife
 	}
 	if life < time.Second || life > maxCommandLife {
-		p.add(invalid("life", "is %s, it must be between a second and %d days", life, maxCommandLife/(24*time.Hour)))
+		p.add(invalid("expires_in", "is %s, it must be between a second and %d days", life, maxCommandLife/(24*time.Hour)))
 	}
 	c.ExpiresAt = now.Add(life)
 	return c, p.err("send command", d.DeviceID)

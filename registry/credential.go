@@ -118,7 +118,7 @@ func checkCredential(c *tandem.Credential, add *NewCredential) error {
 		p.add(invalid("service", "a PSK alone can be taken over from a service"))
 	}
 	if add.Life < 0 || add.Life > maxCredLife {
-		p.add(invalid("life", "is %s, it must be between 0, for ever, and %d days", add.Life, maxCredLife/(24*time.Hour)))
+		p.add(invalid("expires_in", "is %s, it must be between 0, for ever, and %d days", add.Life, maxCredLife/(24*time.Hour)))
 	}
 	return p.err("create credential", c.Name)
 }

@@ -126,7 +126,7 @@ func (r *Registry) newToken(actor Actor, org string, add *NewToken) (tandem.Toke
 	}
 	if !add.Never {
 		if life < time.Minute || life > MaxTokenLife {
-			return t, invalid("life", "is %s, it must be between a minute and %d days", life, MaxTokenLife/(24*time.Hour))
+			return t, invalid("expires_in", "is %s, it must be between a minute and %d days", life, MaxTokenLife/(24*time.Hour))
 		}
 		at := now.Add(life)
 		t.ExpiresAt = &at

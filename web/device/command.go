@@ -132,13 +132,13 @@ func sendCommand(c *shell.Call) error {
 	if text := c.Form("payload"); text != "" {
 		add.Payload = json.RawMessage(text)
 	}
-	add.Life, err = lifeOf(c.Form("life"))
+	add.Life, err = lifeOf(c.Form("expires_in"))
 	var sent tandem.Command
 	if err == nil {
 		sent, err = c.Registry().SendCommand(c.R.Context(), c.Actor, c.Org.ID, p.d.ID, add)
 	}
 	if err != nil {
-		if f.Wrong = wrongIn(err, "name", "payload", "life"); f.Wrong == nil {
+		if f.Wrong = wrongIn(err, "name", "payload", "expires_in"); f.Wrong == nil {
 			return err
 		}
 		return c.Invalid(commandForm(f), func() error {

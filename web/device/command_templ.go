@@ -221,7 +221,7 @@ func commandForm(f sending) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = part.Choose(part.Field{Name: "life", Label: "Answer within", Value: typed(f.p.c, "life", "1h"), Error: f.Wrong["life"], ID: "command-life"}, answerTimes).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = part.Choose(part.Field{Name: "expires_in", Label: "Answer within", Value: typed(f.p.c, "expires_in", "1h"), Error: f.Wrong["expires_in"], ID: "command-life"}, answerTimes).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -152,7 +152,7 @@ func addCredential(c *shell.Call) error {
 	} else if add.Kind == tandem.PasswordCredential || add.Kind == tandem.PSKCredential {
 		add.Identity = c.Form("identity")
 	}
-	add.Life, err = lifeOf(c.Form("life"))
+	add.Life, err = lifeOf(c.Form("expires_in"))
 	if err == nil && add.Kind == tandem.CertificateCredential {
 		add.Certificate, err = certificate(c)
 	}
@@ -161,7 +161,7 @@ func addCredential(c *shell.Call) error {
 		made, a.secret, err = c.Registry().CreateCredential(c.R.Context(), c.Actor, c.Org.ID, p.d.ID, add)
 	}
 	if err != nil {
-		if a.Wrong = wrongIn(err, "kind", "name", "identity", "certificate", "life"); a.Wrong == nil {
+		if a.Wrong = wrongIn(err, "kind", "name", "identity", "certificate", "expires_in"); a.Wrong == nil {
 			return err
 		}
 		return c.Invalid(credentialForm(a), func() error { return newCredentialPage(a) })

@@ -765,7 +765,7 @@ func credentialForm(a adding) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = part.Choose(part.Field{Name: "life", Label: "Expires", Value: typed(a.p.c, "life", ""), Error: a.Wrong["life"], ID: "credential-life"}, lives).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = part.Choose(part.Field{Name: "expires_in", Label: "Expires", Value: typed(a.p.c, "expires_in", ""), Error: a.Wrong["expires_in"], ID: "credential-life"}, lives).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -62,11 +62,11 @@ func stateOf(t *tandem.Token, now time.Time) string {
 // createToken makes one; its secret is in the reply alone.
 func createToken(c *shell.Call) error {
 	v := tokens{c: c}
-	add := registry.NewToken{Name: c.Form("name"), Role: tandem.Role(c.Form("role")), Scopes: c.Texts("scope"), Shared: c.Checked("shared"), Never: c.Form("life") == "never",
-		Life: time.Duration(lifeDays[c.Form("life")]) * 24 * time.Hour}
+	add := registry.NewToken{Name: c.Form("name"), Role: tandem.Role(c.Form("role")), Scopes: c.Texts("scope"), Shared: c.Checked("shared"), Never: c.Form("expires_in") == "never",
+		Life: time.Duration(lifeDays[c.Form("expires_in")]) * 24 * time.Hour}
 	t, secret, err := c.Registry().CreateToken(c.R.Context(), c.Actor, c.Org.ID, add)
 	if err != nil {
-		if v.wrong, err = wrong(err, "name", "role", "scopes", "life"); err != nil {
+		if v.wrong, err = wrong(err, "name", "role", "scopes", "expires_in"); err != nil {
 			return err
 		}
 		return showTokens(v)
