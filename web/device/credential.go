@@ -177,7 +177,7 @@ func lifeOf(text string) (time.Duration, error) {
 	}
 	life, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, tandem.Errorf(tandem.Invalid, "read form", "", "life is none of the choices")
+		return 0, tandem.Errorf(tandem.Invalid, "read form", "", "expires_in is none of the choices")
 	}
 	return life, nil
 }
