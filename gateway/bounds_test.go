@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,15 +55,49 @@ func TestManyGuessesOfOneNetworkAreSlowedDown(t *testing.T) {
 // stuck is a database that takes its time.
 type stuck struct {
 	tandem.ServerStore
-	free chan struct{}
+	free  chan struct{}
+	tries atomic.Int32
 }
 
 func (s *stuck) ApplyAll(ctx context.Context, all []tandem.OrganizationChanges) error {
+	s.tries.Add(1)
 	select {
 	case <-s.free:
 		return s.ServerStore.ApplyAll(ctx, all)
 	case <-ctx.Done():
 		return tandem.Errorf(tandem.Timeout, "", "", "it took too long")
+	}
+}
+
+// TestADatabaseThatHangsHoldsTheEndUpOnce: when the gateway stops, all that waits has one time together, however many batches
+// it is; what is not stored then is not acknowledged.
+func TestADatabaseThatHangsHoldsTheEndUpOnce(t *testing.T) {
+	t.Parallel()
+	s := &stuck{ServerStore: sqlitetest.Open(t), free: make(chan struct{})}
+	w := newWorld(t, s)
+	g := w.open(func(o *gateway.Options) { o.Batch = 1 })
+	in := w.in(&w.device)
+	var waiting []*gateway.Pending
+	for n := range 20 {
+		p, err := g.Begin(w.ctx, in, body(`{"battery":%d}`, n))
+		w.must(err)
+		waiting = append(waiting, p)
+	}
+	g.Stopping(200 * time.Millisecond)
+	g.Stopping(time.Hour) // the first one counts
+	for _, p := range waiting {
+		_, err := p.Wait(w.ctx)
+		w.want(err, tandem.Unavailable)
+	}
+	if n := s.tries.Load(); n > 2 {
+		w.Errorf("the database was asked %d times", n)
+	}
+	_, err := g.Report(w.ctx, in, body(`{"battery":1}`))
+	w.want(err, tandem.Unavailable)
+	g.Close()
+	close(s.free)
+	if got := w.history(&w.device, "telemetry"); len(got) != 0 {
+		w.Errorf("%d reports are stored that were not acknowledged", len(got))
 	}
 }
 

@@ -59,6 +59,9 @@ type outcome struct {
 type committer struct {
 	o     *Options
 	known *known
+	life  context.Context // of all transactions; it ends some time after the gateway is told to stop
+	end   context.CancelFunc
+	once  sync.Once
 
 	mu     sync.Mutex
 	some   sync.Cond // queue is not empty, or closed
@@ -72,6 +75,7 @@ type committer struct {
 func newCommitter(o *Options, k *known) *committer {
 	c := &committer{o: o, known: k, states: map[string]*deviceState{}}
 	c.some.L = &c.mu
+	c.life, c.end = context.WithCancel(context.Background())
 	for range o.Writers {
 		c.done.Go(c.write)
 	}
@@ -165,6 +169,11 @@ func (c *committer) close() {
 	c.done.Wait()
 }
 
+// stopping has all transactions from now on end within a time, together.
+func (c *committer) stopping(within time.Duration) {
+	c.once.Do(func() { time.AfterFunc(within, c.end) })
+}
+
 // write commits one batch after another. Who comes alone is stored at once; when many come, they go together.
 func (c *committer) write() {
 	gather := time.NewTimer(0)
@@ -214,8 +223,14 @@ func (c *committer) take() []*waiting {
 
 // commit stores a batch and answers. Where one of it cannot be stored, the others are: halves are tried by themselves.
 func (c *committer) commit(batch []*waiting) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(c.life, storeTimeout)
 	defer cancel()
+	if c.life.Err() != nil { // the database had its time
+		for _, w := range batch {
+			w.answer(outcome{err: queueFull()})
+		}
+		return
+	}
 	work, err := c.decide(ctx, batch)
 	if err == nil {
 		err = c.o.Store.ApplyAll(ctx, work.changes())

@@ -86,13 +86,22 @@ func New(o Options) *Gateway {
 	return g
 }
 
-// Close waits until all that was received is stored and answered. Later reports are told to come again.
+// closeWithin is how long stopping may take where nothing else is said.
+const closeWithin = 10 * time.Second
+
+// Stopping says that the gateway is about to be closed: what waits for the database, and what still comes, is stored within a
+// time from now, all of it together, or is not acknowledged. The first call counts.
+func (g *Gateway) Stopping(within time.Duration) { g.commits.stopping(within) }
+
+// Close waits until all that was received is stored and answered, or was told to come again, as later reports are.
 func (g *Gateway) Close() {
+	g.Stopping(closeWithin)
 	g.commits.close()
 	g.stop()
 	g.ended.Wait()
-	last, cancel := context.WithTimeout(context.Background(), choreTime)
+	last, cancel := context.WithTimeout(g.commits.life, noteWithin)
 	defer cancel()
+	defer g.commits.end()
 	if err := g.noteUses(last); err != nil {
 		g.o.Log.Warn("the last use of credentials is not noted", "error", err)
 	}
@@ -108,6 +117,7 @@ func (g *Gateway) MaxBody() int { return g.o.MaxBody }
 const (
 	choresEvery   = 5 * time.Second
 	choreTime     = 10 * time.Second
+	noteWithin    = 2 * time.Second // at the end
 	expireAtATime = 1000
 )
 

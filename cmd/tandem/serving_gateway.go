@@ -53,6 +53,7 @@ func addressOf(r *http.Request) string {
 // stopping ends what lasts, once the server is to stop.
 func (v *serving) stopping() {
 	v.api.Close()
+	v.devices.gateway.Stopping(stopReports)
 	v.devices.once.Do(func() { close(v.devices.stopped) })
 }
 
