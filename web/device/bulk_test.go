@@ -49,7 +49,7 @@ func TestEditAll(t *testing.T) {
 	w := open(t, 70)
 	p := w.Browser(t, webtest.Options{})
 	p.Open("devices?sync=synced")
-	p.Click("label >> All 70 found")
+	p.Click("label >> Select all 70")
 	p.SeeIn("#selection", "70 selected")
 	p.Click("#selection button >> Edit")
 	p.Click("#bulk label >> Type")
@@ -71,7 +71,7 @@ func TestEditAll(t *testing.T) {
 		t.Errorf("%d devices are gauges, want 70", n)
 	}
 	p.Open("devices")
-	p.Click("label >> All 71 found")
+	p.Click("label >> Select all 71")
 	p.Click("#selection button >> Edit")
 	p.Click("#bulk label >> Notes")
 	p.Fill("#bulk [name='to.notes']", "seen")
@@ -206,7 +206,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("the file is\n%s", got)
 	}
 	p.Open("devices?service=" + w.Service.ID)
-	p.Click("label >> All 55 found")
+	p.Click("label >> Select all 55")
 	got = file("jsonl")
 	if n := strings.Count(got, "\n"); n != 55 {
 		t.Errorf("the file has %d lines, want 55", n)

@@ -7,29 +7,98 @@ import (
 	"tandem/web/part"
 )
 
-// historyRows is how many changes a page of the history has.
-const historyRows = 20
+// The bounds of the history: rows of a page, and how many entries are looked through to fold those that say the same.
+const (
+	historyRows   = 20
+	historyBatch  = 1000
+	historyFolded = 3 * historyBatch
+)
 
 // history is what changed the device.
 type history struct {
-	l       part.Listing
-	field   string
-	entries []tandem.HistoryEntry
+	l      part.Listing
+	field  string
+	each   bool // each entry is shown by itself
+	rows   []change
+	all    int // entries
+	looked int // of them, where they are folded
 }
 
 func (p *page) readHistory() error {
 	q := p.c.R.URL.Query()
-	// The history has a page and a field of its own in the address, beside what the other cards have.
-	l := part.NewListing(p.path(), url.Values{"field": q["field"], "page": q["page"]}, historyRows)
-	if q.Get("field") == "" {
-		l.Query.Del("field")
+	// The history has a page, a field and a way to be shown of its own in the address, beside what the other cards have.
+	own := url.Values{}
+	for _, key := range []string{"field", "each", "page"} {
+		if q.Get(key) != "" {
+			own.Set(key, q.Get(key))
+		}
 	}
-	p.history = history{l: l, field: q.Get("field")}
-	filter := tandem.HistoryFilter{Field: tandem.Path(p.history.field), Page: tandem.Page{Number: l.Page, Limit: historyRows}}
-	var err error
-	p.history.entries, p.history.l.Total, err = p.c.Registry().DeviceHistory(p.c.R.Context(), p.c.Actor, p.c.Org.ID, p.d.ID, filter)
+	p.history = history{l: part.NewListing(p.path(), own, historyRows), field: q.Get("field"), each: q.Get("each") != ""}
+	p.history.l.Place = "history"
+	if p.history.each {
+		return p.readEach()
+	}
+	return p.readFolded()
+}
+
+// readEach reads a page of entries.
+func (p *page) readEach() error {
+	h := &p.history
+	entries, all, err := p.readEntries(h.l.Page, historyRows)
+	h.all, h.l.Total = all, all
+	for i, e := range entries {
+		h.rows = append(h.rows, change{HistoryEntry: e, First: e, Times: 1, at: i})
+	}
 	return err
 }
+
+// readFolded reads a page of rows. All pages are folded from the newest entry on, so that a row is whole on whichever
+// page it stands.
+func (p *page) readFolded() error {
+	h := &p.history
+	var entries []tandem.HistoryEntry
+	var rows []change
+	for number := 1; ; number++ {
+		found, all, err := p.readEntries(number, historyBatch)
+		if err != nil {
+			return err
+		}
+		entries, h.all = append(entries, found...), all
+		rows, h.looked = fold(entries), len(entries)
+		if len(found) < historyBatch || h.looked >= historyFolded {
+			break
+		}
+	}
+	h.l.Total = len(rows)
+	from := min((h.l.Page-1)*historyRows, len(rows))
+	h.rows = rows[from:min(from+historyRows, len(rows))]
+	return nil
+}
+
+func (p *page) readEntries(number, limit int) ([]tandem.HistoryEntry, int, error) {
+	filter := tandem.HistoryFilter{Field: tandem.Path(p.history.field), Page: tandem.Page{Number: number, Limit: limit}}
+	return p.c.Registry().DeviceHistory(p.c.R.Context(), p.c.Actor, p.c.Org.ID, p.d.ID, filter)
+}
+
+// eachOf is where the entries of a row stand one by one.
+func (h history) eachOf(row change) string {
+	l := h.l
+	l.Query = url.Values{"each": {"yes"}}
+	if h.field != "" {
+		l.Query.Set("field", h.field)
+	}
+	return l.With("page", row.at/historyRows+1)
+}
+
+// togetherAgain is the history with what says the same in one row.
+func (h history) togetherAgain() string {
+	l := h.l
+	l.Page = 1
+	return l.With("each", "") + "#history"
+}
+
+// numberTimes says how often.
+func numberTimes(n int) string { return part.Count(n, "time", "times") }
 
 // historyFields are what the history can be narrowed to.
 func historyFields() []part.Option {

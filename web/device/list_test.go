@@ -16,7 +16,7 @@ func TestList(t *testing.T) {
 	w.Each(t, func(t *testing.T, p *webtest.Page) {
 		p.Open("devices")
 		p.See(w.fleet[0].Name)
-		p.SeeIn("#devices .toolbar", "24 devices")
+		p.SeeIn("#devices .list-tools", "24 devices")
 		p.Axe()
 		p.Shot("devices")
 		if n := p.Size(); n > 350<<10 {
@@ -45,9 +45,9 @@ func TestFind(t *testing.T) {
 	w.create("Only here", registry.DeviceEdit{DeviceType: of("pump")})
 	p := w.Browser(t, webtest.Options{})
 	p.Open("devices")
-	p.SeeIn("#devices .toolbar", "31 devices")
+	p.SeeIn("#devices .list-tools", "31 devices")
 	p.Fill("#f-search", "ONLY h")
-	p.SeeIn("#devices .toolbar", "1 device")
+	p.SeeIn("#devices .list-tools", "1 device")
 	p.WaitCount("#devices tbody tr", func(n int) bool { return n == 1 })
 	if at := p.Path(); at != "/o/"+w.Org.Slug+"/devices?search=ONLY+h" {
 		t.Errorf("the address is %q", at)
@@ -56,7 +56,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("the search holds %q", got)
 	}
 	p.Fill("#f-search", "")
-	p.SeeIn("#devices .toolbar", "31 devices")
+	p.SeeIn("#devices .list-tools", "31 devices")
 	for _, one := range []struct {
 		field, option, key string
 		filter             tandem.DeviceFilter
@@ -94,7 +94,7 @@ func TestNothingFound(t *testing.T) {
 	p.Open("devices?search=no+such+device")
 	p.See("No device fits")
 	p.Click("a >> Show all devices")
-	p.SeeIn("#devices .toolbar", "3 devices")
+	p.SeeIn("#devices .list-tools", "3 devices")
 }
 
 // TestSort: a heading sorts, and turns round.

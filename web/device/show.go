@@ -32,7 +32,7 @@ type page struct {
 type troubles struct {
 	conflicts []tandem.Conflict
 	open      int
-	failed    []tandem.Entry
+	failed    []failure
 	runs      []tandem.Run
 }
 
@@ -178,6 +178,9 @@ func (p *page) serviceName(id string) string {
 // free reports whether there is a service on which the device has no link.
 func (p *page) free() bool { return len(p.linked()) < len(p.services) }
 
+// failuresLooked is how many of the newest failures are looked through for those that say the same.
+const failuresLooked = 200
+
 func (p *page) readTroubles() error {
 	ctx, c := p.c.R.Context(), p.c
 	var err error
@@ -189,9 +192,11 @@ func (p *page) readTroubles() error {
 	if !c.May(registry.ReadRuns) {
 		return nil
 	}
-	if p.troubles.failed, _, err = c.Registry().Entries(ctx, c.Actor, c.Org.ID, tandem.EntryFilter{DeviceID: p.d.ID, Outcome: tandem.OutcomeFailed, Newest: true, Page: tandem.Page{Number: 1, Limit: 5}}); err != nil {
+	failed, all, err := c.Registry().Entries(ctx, c.Actor, c.Org.ID, tandem.EntryFilter{DeviceID: p.d.ID, Outcome: tandem.OutcomeFailed, Newest: true, Page: tandem.Page{Number: 1, Limit: failuresLooked}})
+	if err != nil {
 		return err
 	}
+	p.troubles.failed = foldFailures(failed, all, 5)
 	p.troubles.runs, _, err = c.Registry().Runs(ctx, c.Actor, c.Org.ID, tandem.RunFilter{DeviceID: p.d.ID, Page: tandem.Page{Number: 1, Limit: 5}})
 	return err
 }

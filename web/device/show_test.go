@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"strconv"
 	"encoding/json"
 	"testing"
 
@@ -272,6 +273,44 @@ func TestHistory(t *testing.T) {
 	p.Choose("#history-field", "name")
 	p.SeeIn("#history", "Name from there")
 	p.Click("#history a >> sync by hand")
+	p.WaitPath("/o/" + w.Org.Slug + "/history/")
+}
+
+// TestSameFailure: a failure that comes again with each sync is one row, which leads to each of them.
+func TestSameFailure(t *testing.T) {
+	t.Parallel()
+	w := open(t, 2)
+	d := w.fleet[0]
+	w.update(d.ID, registry.DeviceEdit{Name: of(w.fleet[1].Name)}) // a name is one device's there
+	for range 3 {
+		w.Run(tandem.OpBidirectional)
+	}
+	entries, total, err := w.API.DeviceHistory(t.Context(), w.Org.ID, d.ID, tandem.HistoryFilter{Field: "name"})
+	w.must(err)
+	failed := 0
+	for _, e := range entries {
+		if e.Outcome == tandem.OutcomeFailed {
+			failed++
+		}
+	}
+	if failed < 3 {
+		t.Fatalf("the API tells of %d failures, want 3 or more: %+v", failed, entries)
+	}
+	p := w.page(t, d.ID)
+	said := strconv.Itoa(failed) + " times"
+	p.SeeIn("#syncs", said)
+	p.WaitCount("#syncs [data-times]", func(n int) bool { return n == 1 })
+	p.SeeIn("#history tbody tr:first-child", said)
+	p.SeeIn("#history tbody tr:first-child", "first")
+	p.Axe()
+	p.Choose("#history-field", "name")
+	p.WaitCount("#history tbody tr", func(n int) bool { return n == total-failed+1 })
+	p.Click("#history tbody a >> " + said)
+	p.SeeIn("#history", "Each of "+strconv.Itoa(total)+" entries by itself")
+	p.WaitCount("#history tbody tr", func(n int) bool { return n == total })
+	p.Click("#history a >> Put those that say the same into one row")
+	p.WaitCount("#history tbody tr", func(n int) bool { return n == total-failed+1 })
+	p.Click("#history tbody tr:first-child a >> sync")
 	p.WaitPath("/o/" + w.Org.Slug + "/history/")
 }
 

@@ -11,6 +11,14 @@ import (
 // any reports whether there is something to show.
 func (t troubles) any() bool { return len(t.conflicts)+len(t.failed)+len(t.runs) > 0 }
 
+// width gives each of the two cards half of the page, and one that is alone the whole.
+func (t troubles) width() string {
+	if len(t.conflicts) > 0 && len(t.failed)+len(t.runs) > 0 {
+		return "col-lg-6"
+	}
+	return "col-12"
+}
+
 // place writes a location in degrees.
 func place(l *tandem.Location) string {
 	text := strconv.FormatFloat(l.Latitude, 'f', 5, 64) + ", " + strconv.FormatFloat(l.Longitude, 'f', 5, 64)

@@ -18,6 +18,7 @@ type Listing struct {
 	Total  int
 	AtMost bool // Total is only a lower bound: there are more
 	Sort   string
+	Place  string // the id of the table on a page with other things, where the links to other pages of it lead
 }
 
 // NewListing reads page and sort from an address's values, which it keeps; limit is how many rows a page has.
@@ -49,10 +50,14 @@ func (l Listing) With(key string, value any) string {
 	} else {
 		q.Set(key, text)
 	}
-	if len(q) == 0 {
-		return l.Path
+	place := ""
+	if key == "page" && l.Place != "" {
+		place = "#" + l.Place
 	}
-	return l.Path + "?" + q.Encode()
+	if len(q) == 0 {
+		return l.Path + place
+	}
+	return l.Path + "?" + q.Encode() + place
 }
 
 // SortBy gives the address sorted by a key, or, where it is already, the other way round.

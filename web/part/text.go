@@ -18,6 +18,15 @@ func AgoText(t, now time.Time) string {
 	return Span(d) + " ago"
 }
 
+// ClockText says when an instant was: the time, and the day where it is not today's.
+func ClockText(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04 UTC")
+	}
+	return t.Format("2 Jan 15:04 UTC")
+}
+
 // Span says a duration with its greatest unit, such as "3 min" or "2 days".
 func Span(d time.Duration) string {
 	switch {

@@ -103,7 +103,17 @@ function tick() {
     }
   }
 }
+// clocks writes times of day as they are where the person is, with the day where it is not today.
+function clocks() {
+  for (const t of document.querySelectorAll("time[data-clock]:not([data-local])")) {
+    const at = new Date(t.dateTime), today = at.toDateString() === new Date().toDateString();
+    t.dataset.local = "yes";
+    t.title = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    t.textContent = at.toLocaleString("en-GB", { ...(today ? {} : { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" });
+  }
+}
 tick();
+clocks();
 setInterval(tick, 5000);
 
 // A table or value that is larger than its place can be scrolled by keyboard too.
@@ -118,9 +128,15 @@ function reach() {
 reach();
 addEventListener("resize", reach);
 
+// What a person unfolded stays so when its part is read again.
+document.body.addEventListener("htmx:before:morph:attr", (event) => {
+  if (event.target.matches("details") && event.detail.attrName === "open" && event.detail.newValue === null) event.preventDefault();
+});
+
 // What a reply brought.
 document.body.addEventListener("htmx:after:settle", () => {
   tick();
+  clocks();
   reach();
   for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) dialog.showModal();
   for (const form of document.querySelectorAll("form[data-focus-invalid]")) form.querySelector("[aria-invalid]")?.focus();
@@ -144,13 +160,18 @@ function counted(container) {
   for (const b of container.querySelectorAll("[data-needs-selection]")) b.disabled = on === 0 && !every;
   for (const s of container.querySelectorAll("[data-selected]")) s.textContent = every ? s.dataset.every ?? on : on;
   for (const s of container.querySelectorAll("[data-shown-with-selection]")) s.hidden = on === 0 && !every;
+  for (const s of container.querySelectorAll("[data-hidden-with-selection]")) s.hidden = on > 0 || every;
+  if (every && whole.type === "checkbox") for (const b of all) b.checked = true; // also those that came since
   const head = container.querySelector("[data-select-all]");
   if (head) { head.checked = on > 0 && on === all.length; head.indeterminate = on > 0 && on < all.length; }
 }
 document.addEventListener("change", (event) => {
   const container = event.target.closest?.("[data-select]");
   if (!container) return;
-  if (event.target.matches("[data-select-all]")) for (const b of boxes(container)) b.checked = event.target.checked;
+  // A box for all that there is marks those on the page too, and holds no longer once one of them is taken out.
+  const whole = container.querySelector('input[type=checkbox][name="all"]');
+  if (event.target === whole || event.target.matches("[data-select-all]")) for (const b of boxes(container)) b.checked = event.target.checked;
+  if (whole && event.target.name === "id" && !event.target.checked || event.target.matches("[data-select-all]:not(:checked)")) whole.checked = false;
   counted(container);
 });
 for (const table of document.querySelectorAll("[data-select]")) counted(table);
