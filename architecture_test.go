@@ -25,7 +25,8 @@ var mayImport = map[string][]string{
 	"registry":          {".", "merge"},
 	"budget":            {"."},
 	"jobs":              {".", "syncer", "webhook", "alert", "audit"},
-	"webhook":           {".", "report"},
+	"gather":            {}, // many into few transactions
+	"webhook":           {".", "report", "gather"},
 	"report":            {"."},             // what a payload says of its device: pure
 	"alert":             {".", "outbound"}, // rules and senders
 	"audit":             {"."},
@@ -33,7 +34,7 @@ var mayImport = map[string][]string{
 	"server":            {"."}, // the HTTP shell: limits, headers, health, metrics, traces
 	"golioth":           {"."},
 	"golioth/simulator": {"."}, // not the client: both sides of a contract must not share a mistake
-	"gateway":           {".", "report"},
+	"gateway":           {".", "report", "gather"},
 	"gateway/sample":    {"."}, // not the gateway: devices know what is documented
 	"store":             {"."},
 	"store/legacy":      {".", "store", "secret"}, // the older table's keys are sealed as they are migrated

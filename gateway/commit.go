@@ -7,20 +7,19 @@ import (
 	"time"
 
 	"tandem"
+	"tandem/gather"
 	"tandem/report"
 )
 
 // The bounds of the buffer between devices and the database.
 const (
 	storeTimeout  = 10 * time.Second
-	gatherFor     = 8 * time.Millisecond // when busy, so that few transactions carry many reports
-	busyFrom      = 8                    // messages in the last transaction
-	mostWaiting   = 64 << 20             // bytes of reports that wait, about …
-	mostOfDevice  = mostWaiting / 4      // … and of one device
-	leastSize     = 400                  // bytes that a report takes, however small
-	unfolded      = 8                    // times its bytes, a message takes about as much memory once it is read
-	stateKnownFor = 30 * time.Second     // what a device was last seen at may be this old, or else is read again
-	mostAnnounced = 100                  // devices that one event names
+	mostWaiting   = 64 << 20         // bytes of reports that wait, about …
+	mostOfDevice  = mostWaiting / 4  // … and of one device
+	leastSize     = 400              // bytes that a report takes, however small
+	unfolded      = 8                // times its bytes, a message takes about as much memory once it is read
+	stateKnownFor = 30 * time.Second // what a device was last seen at may be this old, or else is read again
+	mostAnnounced = 100              // devices that one event names
 )
 
 // waiting is a message that waits for its commit.
@@ -55,30 +54,25 @@ type outcome struct {
 	err   error
 }
 
-// committer turns many messages into few transactions: while one commits, the next batch gathers.
+// committer turns many messages into few transactions.
 type committer struct {
 	o     *Options
 	known *known
 	life  context.Context // of all transactions; it ends some time after the gateway is told to stop
 	end   context.CancelFunc
 	once  sync.Once
+	queue *gather.Queue[*waiting]
 
 	mu     sync.Mutex
-	some   sync.Cond // queue is not empty, or closed
-	queue  []*waiting
 	bytes  int
 	states map[string]*deviceState
-	closed bool
-	done   sync.WaitGroup
 }
 
 func newCommitter(o *Options, k *known) *committer {
 	c := &committer{o: o, known: k, states: map[string]*deviceState{}}
-	c.some.L = &c.mu
 	c.life, c.end = context.WithCancel(context.Background())
-	for range o.Writers {
-		c.done.Go(c.write)
-	}
+	c.queue = gather.New(gather.Options[*waiting]{Waiting: o.Waiting, Batch: o.Batch, Weight: o.Batch,
+		Weigh: func(w *waiting) int { return len(w.said) }, Writers: o.Writers, Commit: c.begin})
 	return c
 }
 
@@ -123,7 +117,7 @@ func (c *committer) reserve(s *deviceState, size int) room {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.closed || len(c.queue) >= c.o.Waiting || c.bytes+size > mostWaiting && c.bytes > 0:
+	case c.queue.Full() || c.bytes+size > mostWaiting && c.bytes > 0:
 		return full
 	case s.waiting+size > mostOfDevice && s.waiting > 0 && size > leastSize: // whether it is there is noted in any case
 		return crowded
@@ -141,84 +135,20 @@ func (c *committer) release(s *deviceState, size int) {
 	s.waiting -= size
 }
 
-// add queues a message whose room is reserved; false when there is none any more.
-func (c *committer) add(w *waiting) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || len(c.queue) >= c.o.Waiting {
-		return false
-	}
-	c.queue = append(c.queue, w)
-	c.some.Signal()
-	return true
-}
-
-// depth is how many messages wait.
-func (c *committer) depth() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queue)
-}
-
-// close lets nothing more in and waits until all that waited is answered.
-func (c *committer) close() {
-	c.mu.Lock()
-	c.closed = true
-	c.some.Broadcast()
-	c.mu.Unlock()
-	c.done.Wait()
-}
-
 // stopping has all transactions from now on end within a time, together.
 func (c *committer) stopping(within time.Duration) {
 	c.once.Do(func() { time.AfterFunc(within, c.end) })
 }
 
-// write commits one batch after another. Who comes alone is stored at once; when many come, they go together.
-func (c *committer) write() {
-	gather := time.NewTimer(0)
-	defer gather.Stop()
-	last, began := 0, time.Time{}
-	for {
-		if wait := gatherFor - time.Since(began); last >= busyFrom && wait > 0 && c.depth() < c.o.Batch {
-			gather.Reset(wait)
-			<-gather.C
-		}
-		batch := c.take()
-		if batch == nil {
-			return
-		}
-		last, began = len(batch), time.Now()
-		c.commit(batch)
-	}
-}
-
-// take waits for messages and takes as many as go into one transaction; nil when there will be none.
-func (c *committer) take() []*waiting {
+// begin commits a batch that waits no more.
+func (c *committer) begin(batch []*waiting) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.queue) == 0 {
-		if c.closed {
-			return nil
-		}
-		c.some.Wait()
+	for _, w := range batch {
+		c.bytes -= w.size
+		w.state.waiting -= w.size
 	}
-	n, reports := 0, 0
-	for n < len(c.queue) && (n == 0 || reports+len(c.queue[n].said) <= c.o.Batch) {
-		reports += len(c.queue[n].said)
-		c.bytes -= c.queue[n].size
-		c.queue[n].state.waiting -= c.queue[n].size
-		n++
-	}
-	batch := make([]*waiting, n)
-	copy(batch, c.queue)
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
-	if rest > 0 {
-		c.some.Signal()
-	}
-	return batch
+	c.mu.Unlock()
+	c.commit(batch)
 }
 
 // commit stores a batch and answers. Where one of it cannot be stored, the others are: halves are tried by themselves.

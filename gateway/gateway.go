@@ -96,7 +96,7 @@ func (g *Gateway) Stopping(within time.Duration) { g.commits.stopping(within) }
 // Close waits until all that was received is stored and answered, or was told to come again, as later reports are.
 func (g *Gateway) Close() {
 	g.Stopping(closeWithin)
-	g.commits.close()
+	g.commits.queue.Close()
 	g.stop()
 	g.ended.Wait()
 	last, cancel := context.WithTimeout(g.commits.life, noteWithin)
@@ -108,7 +108,7 @@ func (g *Gateway) Close() {
 }
 
 // Waiting is how many messages wait for their commit.
-func (g *Gateway) Waiting() int { return g.commits.depth() }
+func (g *Gateway) Waiting() int { return g.commits.queue.Depth() }
 
 // MaxBody is how large a message may be, in bytes.
 func (g *Gateway) MaxBody() int { return g.o.MaxBody }

@@ -235,7 +235,7 @@ func (g *Gateway) reserve(state *deviceState, size int) error {
 // commit queues reports, for which room is reserved, for the database.
 func (g *Gateway) commit(org string, state *deviceState, said []report.Said, size int) (*waiting, error) {
 	w := &waiting{org: org, state: state, said: said, size: size, done: make(chan struct{})}
-	if !g.commits.add(w) {
+	if !g.commits.queue.Add(w) {
 		return nil, queueFull()
 	}
 	return w, nil

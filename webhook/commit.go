@@ -2,10 +2,11 @@ package webhook
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem"
+	"tandem/gather"
 )
 
 // The bounds of the buffer between requests and the database.
@@ -15,8 +16,6 @@ const (
 	mostWaiting    = 64 << 20 // bytes of bodies in it
 	mostBatch      = 8 << 20  // bytes of bodies in one transaction
 	storeTimeout   = 10 * time.Second
-	gatherFor      = 8 * time.Millisecond // when busy, so that few transactions carry many deliveries
-	busyFrom       = 8                    // deliveries in the last transaction
 )
 
 // waiting is a request that waits for its commit.
@@ -31,106 +30,37 @@ type outcome struct {
 	err       error
 }
 
-// committer turns many requests into few transactions: while one commits, the next batch gathers.
+// committer turns many requests into few transactions.
 type committer struct {
 	store     Store
-	batch     int
 	processor *Processor // may be nil
-
-	mu     sync.Mutex
-	some   sync.Cond // queue is not empty, or closed
-	queue  []*waiting
-	bytes  int
-	most   int
-	closed bool
-	done   sync.WaitGroup
+	queue     *gather.Queue[*waiting]
+	bytes     atomic.Int64 // of the bodies that wait
 }
 
-func newCommitter(store Store, most, batch, writers int, processor *Processor) *committer {
-	c := &committer{store: store, batch: batch, most: most, processor: processor}
-	c.some.L = &c.mu
-	c.done.Add(writers)
-	for range writers {
-		go c.write()
-	}
+func newCommitter(o *Options) *committer {
+	c := &committer{store: o.Store, processor: o.Processor}
+	c.queue = gather.New(gather.Options[*waiting]{Waiting: o.Waiting, Batch: o.Batch, Weight: mostBatch,
+		Weigh: func(w *waiting) int { return len(w.delivery.Body) }, Writers: o.Writers, Commit: c.begin})
 	return c
 }
 
 // add queues a request; false when there is no room, or never will be.
 func (c *committer) add(w *waiting) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	size := len(w.delivery.Body)
-	if c.closed || len(c.queue) >= c.most || (c.bytes+size > mostWaiting && len(c.queue) > 0) {
-		return false
+	size := int64(len(w.delivery.Body))
+	if all := c.bytes.Add(size); (all <= mostWaiting || all == size) && c.queue.Add(w) {
+		return true
 	}
-	c.queue = append(c.queue, w)
-	c.bytes += size
-	c.some.Signal()
-	return true
+	c.bytes.Add(-size)
+	return false
 }
 
-// depth is how many requests wait.
-func (c *committer) depth() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queue)
-}
-
-// close lets nothing more in and waits until all that waited is answered.
-func (c *committer) close() {
-	c.mu.Lock()
-	c.closed = true
-	c.some.Broadcast()
-	c.mu.Unlock()
-	c.done.Wait()
-}
-
-// write commits one batch after another. Who comes alone is stored at once; when many come, they go together.
-func (c *committer) write() {
-	defer c.done.Done()
-	gather := time.NewTimer(0)
-	defer gather.Stop()
-	last, began := 0, time.Time{}
-	for {
-		if wait := gatherFor - time.Since(began); last >= busyFrom && wait > 0 && c.depth() < c.batch {
-			gather.Reset(wait)
-			<-gather.C
-		}
-		batch := c.take()
-		if batch == nil {
-			return
-		}
-		last, began = len(batch), time.Now()
-		c.commit(batch)
+// begin commits a batch that waits no more.
+func (c *committer) begin(batch []*waiting) {
+	for _, w := range batch {
+		c.bytes.Add(-int64(len(w.delivery.Body)))
 	}
-}
-
-// take waits for requests and takes as many as go into one transaction; nil when there will be none.
-func (c *committer) take() []*waiting {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.queue) == 0 {
-		if c.closed {
-			return nil
-		}
-		c.some.Wait()
-	}
-	n, size := 0, 0
-	for n < len(c.queue) && n < c.batch && (n == 0 || size+len(c.queue[n].delivery.Body) <= mostBatch) {
-		size += len(c.queue[n].delivery.Body)
-		n++
-	}
-	batch := make([]*waiting, n)
-	copy(batch, c.queue)
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
-	c.bytes -= size
-	if rest > 0 {
-		c.some.Signal()
-	}
-	return batch
+	c.commit(batch)
 }
 
 // commit stores a batch and answers. Where one of it cannot be stored, the others are: halves are tried by themselves.

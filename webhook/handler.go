@@ -52,9 +52,9 @@ type Options struct {
 	MaxBody int64        // bytes; 0 for DefaultMaxBody
 	// Processor is this process's: what is stored is handed to it. Nil for none.
 	Processor *Processor
-	Waiting int          // requests that may wait for their commit; 0 for DefaultWaiting
-	Batch   int          // deliveries in one transaction; 0 for DefaultBatch
-	Writers int          // transactions at once; 0 for one, which is the fastest while the processor is the limit
+	Waiting   int // requests that may wait for their commit; 0 for DefaultWaiting
+	Batch     int // deliveries in one transaction; 0 for DefaultBatch
+	Writers   int // transactions at once; 0 for one, which is the fastest while the processor is the limit
 }
 
 // Handler receives deliveries: POST /webhooks/golioth/{service_id}. It is closed when the server has ended its requests.
@@ -88,17 +88,17 @@ func NewHandler(o Options) *Handler {
 		o.Writers = 1
 	}
 	return &Handler{o: o, services: newServices(o.Store, o.Open, o.Clock), large: make(chan struct{}, mostLarge),
-		commits: newCommitter(o.Store, o.Waiting, o.Batch, o.Writers, o.Processor), samples: newSampler(&o)}
+		commits: newCommitter(&o), samples: newSampler(&o)}
 }
 
 // Close waits until all that was received is stored and answered. Later requests are told to come again.
 func (h *Handler) Close() {
-	h.commits.close()
+	h.commits.queue.Close()
 	h.samples.close()
 }
 
 // Waiting is how many requests wait for their commit.
-func (h *Handler) Waiting() int { return h.commits.depth() }
+func (h *Handler) Waiting() int { return h.commits.queue.Depth() }
 
 // Forget makes a changed service count at once here; elsewhere it does after some seconds.
 func (h *Handler) Forget(service string) { h.services.forget(service) }
