@@ -103,6 +103,7 @@ type PlanFilter struct {
 	Side     Side
 	Action   Action
 	Removals *bool  // only what removes, or only what does not
+	Refused  bool   // only what the service would refuse
 	Field    Path   // a field with all that lies in it
 	Search   string // substring of the device's name, ignoring case
 	Page

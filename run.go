@@ -2,6 +2,7 @@ package tandem
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -125,6 +126,12 @@ type Change struct {
 	After            json.RawMessage `json:"after,omitempty"`
 	Note             string          `json:"note,omitempty"` // why, or what to know about it
 }
+
+// RefusedNote begins the note of a planned change that the service would refuse (S27).
+const RefusedNote = "would be refused"
+
+// Refused reports whether a planned change is one that the service would refuse.
+func (c *Change) Refused() bool { return strings.HasPrefix(c.Note, RefusedNote) }
 
 // EntryOutcome says what became of a change.
 type EntryOutcome string

@@ -52,6 +52,7 @@ func (a *API) plans() {
 		Side     tandem.Side   `query:"side" enum:"local,remote" doc:"Of this side."`
 		Action   tandem.Action `query:"action" maxLength:"40" doc:"Such as create, update or delete."`
 		Removals string        `query:"removals" enum:"true,false" doc:"Only what removes, or only what does not."`
+		Refused  string        `query:"refused" enum:"true" doc:"Only what the service would refuse."`
 		Field    tandem.Path   `query:"field" maxLength:"300" doc:"Of this field, with all that lies in it."`
 		Search   string        `query:"search" maxLength:"200" doc:"Part of the device's name."`
 	}
@@ -65,7 +66,7 @@ func (a *API) plans() {
 			if _, err := a.options.Registry.Plan(ctx, c.actor, c.org, in.ID); err != nil {
 				return nil, err
 			}
-			filter := tandem.PlanFilter{Side: in.Side, Action: in.Action, Field: in.Field, Search: in.Search, Page: in.page()}
+			filter := tandem.PlanFilter{Side: in.Side, Action: in.Action, Field: in.Field, Search: in.Search, Refused: in.Refused != "", Page: in.page()}
 			if in.Removals != "" {
 				removals := in.Removals == "true"
 				filter.Removals = &removals

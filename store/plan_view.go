@@ -24,6 +24,9 @@ func (s *Store) PlanChanges(ctx context.Context, org, plan string, q tandem.Plan
 	} else if q.Removals != nil {
 		f.add("e.action NOT IN " + removals)
 	}
+	if q.Refused {
+		f.add("e.note LIKE ?", tandem.RefusedNote+"%")
+	}
 	if q.Field != "" {
 		f.field("e.field", q.Field)
 	}

@@ -77,7 +77,7 @@ func (r *run) showLate(w *work) error {
 				name = c.DeviceName
 			}
 			if w.names.clash(name) {
-				c.Note = "would be refused: the service has, or would have, another device named " + name
+				c.Note = tandem.RefusedNote + ": the service has, or would have, another device named " + name
 			}
 			if err := r.dry.each(c); err != nil {
 				return err

@@ -19,7 +19,11 @@ func (c *Client) PlanChanges(ctx context.Context, org, id string, filter tandem.
 	if filter.Removals != nil {
 		removals = strconv.FormatBool(*filter.Removals)
 	}
-	query := paging(values("side", string(filter.Side), "action", string(filter.Action), "removals", removals, "field", string(filter.Field), "search", filter.Search), filter.Page)
+	refused := ""
+	if filter.Refused {
+		refused = "true"
+	}
+	query := paging(values("side", string(filter.Side), "action", string(filter.Action), "removals", removals, "refused", refused, "field", string(filter.Field), "search", filter.Search), filter.Page)
 	err := c.do(ctx, call{method: http.MethodGet, path: path("plans", id, "rows"), org: org, query: query}, &r)
 	return r.Rows, r.Pagination.Matches(), err
 }

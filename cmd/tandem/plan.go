@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
@@ -35,7 +34,7 @@ func newPlanView(a *app) *planView {
 
 // add takes one change.
 func (p *planView) add(c tandem.Change) error {
-	kind := planKind{c.Side, c.Action, strings.HasPrefix(c.Note, "would be refused")}
+	kind := planKind{c.Side, c.Action, c.Refused()}
 	p.total++
 	p.counts[kind]++
 	if p.verbose || p.counts[kind] <= planSample {

@@ -158,7 +158,7 @@ var (
 func typeOptions() []part.Option {
 	options := []part.Option{{Label: "Every kind"}}
 	for _, t := range types {
-		options = append(options, part.Option{Value: string(t), Label: sentence(kindText(t))})
+		options = append(options, part.Option{Value: string(t), Label: part.Sentence(part.ConflictText(t))})
 	}
 	return options
 }

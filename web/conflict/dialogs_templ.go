@@ -681,7 +681,7 @@ func manyForm(v many) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = part.Notice("warning", sentence(v.goneText())).Render(templ.WithChildren(ctx, templ_7745c5c3_Var29), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = part.Notice("warning", part.Sentence(v.goneText())).Render(templ.WithChildren(ctx, templ_7745c5c3_Var29), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -74,7 +74,7 @@ func conflictPage(v single) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = shell.Header("Conflict", sentence(kindText(v.conflict.Type))).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = shell.Header("Conflict", part.Sentence(part.ConflictText(v.conflict.Type))).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

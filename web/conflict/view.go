@@ -84,9 +84,9 @@ func (v inbox) groupPath(g tandem.ConflictGroup) string {
 
 func groupName(g tandem.ConflictGroup) string {
 	if g.Field == "" {
-		return kindText(g.Type)
+		return part.ConflictText(g.Type)
 	}
-	return string(g.Field) + ", " + kindText(g.Type)
+	return string(g.Field) + ", " + part.ConflictText(g.Type)
 }
 
 // dialogPath is where a choice goes on in a dialog.
@@ -137,7 +137,7 @@ func (v many) text() string {
 	n := v.takes()
 	text := "This fits none of them."
 	if n > 0 {
-		text = sentence(part.Count(n, "conflict: ", "conflicts: ") + willText(v.take))
+		text = part.Sentence(part.Count(n, "conflict: ", "conflicts: ") + willText(v.take))
 	}
 	if rest := v.total - n; rest > 0 && n > 0 {
 		text += " " + part.Count(rest, "is of another kind and stays open.", "are of another kind and stay open.")

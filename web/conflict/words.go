@@ -14,30 +14,6 @@ import (
 // types are the kinds in the order in which they are offered.
 var types = []tandem.ConflictType{tandem.ConcurrentModification, tandem.InitialMismatch, tandem.AmbiguousMatch, tandem.DeletedRemotely, tandem.DeletedLocally}
 
-// kindText says what a conflict is about.
-func kindText(t tandem.ConflictType) string {
-	switch t {
-	case tandem.ConcurrentModification:
-		return "changed on both sides"
-	case tandem.InitialMismatch:
-		return "different from the start"
-	case tandem.AmbiguousMatch:
-		return "which device is it?"
-	case tandem.DeletedRemotely:
-		return "deleted on Golioth, changed here"
-	case tandem.DeletedLocally:
-		return "deleted here, changed on Golioth"
-	}
-	return string(t)
-}
-
-func sentence(text string) string {
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
-}
-
 // choice is one way to settle a conflict, as it is offered.
 type choice struct {
 	take   tandem.Choice

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tandem"
@@ -34,6 +35,49 @@ func detailsOf(r *tandem.Run) (d details) {
 	return d
 }
 
+// phase is how long a run was at something.
+type phase struct {
+	name string
+	took time.Duration
+}
+
+// spent gives where a run's time went, in its order; what it came back to counts once, and what took no time not at all.
+func (d *details) spent() (list []phase) {
+	for _, p := range d.Phases {
+		took := time.Duration(p.DurationMS) * time.Millisecond
+		name := part.PhaseText(p.Name)
+		if i := slices.IndexFunc(list, func(was phase) bool { return was.name == name }); i >= 0 {
+			list[i].took += took
+		} else if took > 0 {
+			list = append(list, phase{name, took})
+		}
+	}
+	return list
+}
+
+// cameTo says how a run ended where its counts and its error do not.
+func cameTo(r *tandem.Run) string {
+	switch r.Status {
+	case tandem.RunPartial:
+		var left []string
+		if r.Summary.Failed > 0 {
+			left = append(left, part.Count(r.Summary.Failed, "device", "devices")+" failed")
+		}
+		if r.Summary.Conflicts > 0 {
+			left = append(left, part.Count(r.Summary.Conflicts, "conflict waits", "conflicts wait")+" for a decision")
+		}
+		if len(left) > 0 {
+			return "It went through, but " + strings.Join(left, " and ") + "."
+		}
+	case tandem.RunCanceled:
+		return "Somebody stopped it. What it did until then stays, and the next run goes on from there."
+	case tandem.RunInterrupted:
+		return "The server stopped while it ran. What it did until then stays; the next run clears up what was open and goes on."
+	case tandem.RunQueued, tandem.RunRunning, tandem.RunCompleted, tandem.RunFailed, tandem.RunBlocked:
+	}
+	return ""
+}
+
 // operationText says what a run is.
 func operationText(o tandem.Operation) string {
 	switch o {
@@ -62,7 +106,7 @@ func triggerText(r *tandem.Run) string {
 		return "after a webhook"
 	}
 	if r.CreatedBy != "" {
-		return "by " + r.CreatedBy
+		return part.ByText(r.CreatedBy)
 	}
 	return "by hand"
 }

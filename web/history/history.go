@@ -45,6 +45,18 @@ type listing struct {
 	services []tandem.Service
 }
 
+// folded gives the rows: the newest first, or, in another order, each by itself.
+func (v listing) folded() []part.Fold {
+	if v.l.Sort == "" {
+		return part.FoldRuns(v.runs)
+	}
+	list := make([]part.Fold, len(v.runs))
+	for i := range v.runs {
+		list[i].Run = v.runs[i]
+	}
+	return list
+}
+
 // filterOf reads what the list is narrowed to.
 func filterOf(c *shell.Call) (tandem.RunFilter, error) {
 	f := tandem.RunFilter{ServiceID: c.Query("service"), Status: tandem.RunStatus(c.Query("status")), Operation: tandem.Operation(c.Query("operation")),

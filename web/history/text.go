@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"strconv"
 
 	"tandem"
@@ -11,9 +12,9 @@ import (
 var (
 	statuses   = []part.Option{{Value: "", Label: "Any"}, {Value: "running", Label: "Running"}, {Value: "queued", Label: "Queued"}, {Value: "completed", Label: "Completed"}, {Value: "partial", Label: "Partial"}, {Value: "failed", Label: "Failed"}, {Value: "blocked", Label: "Blocked"}, {Value: "canceled", Label: "Canceled"}, {Value: "interrupted", Label: "Interrupted"}}
 	operations = []part.Option{{Value: "", Label: "Any"}, {Value: "bidirectional", Label: "Full sync"}, {Value: "import", Label: "Import"}, {Value: "export", Label: "Export"}, {Value: "webhook", Label: "Webhook"}, {Value: "revert", Label: "Undo"}}
-	triggers   = []part.Option{{Value: "", Label: "Any"}, {Value: "manual", Label: "By hand"}, {Value: "schedule", Label: "By the schedule"}, {Value: "edit", Label: "After an edit"}, {Value: "webhook", Label: "After a webhook"}}
+	triggers   = []part.Option{{Value: "", Label: "Any"}, {Value: "manual", Label: "By hand"}, {Value: "schedule", Label: "Schedule"}, {Value: "edit", Label: "Edit"}, {Value: "webhook", Label: "Webhook"}}
 	outcomes   = []part.Option{{Value: "", Label: "Any"}, {Value: "done", Label: "Done"}, {Value: "failed", Label: "Failed"}, {Value: "moved", Label: "Moved"}, {Value: "held", Label: "Held"}, {Value: "pending", Label: "Pending"}}
-	actions    = []part.Option{{Value: "", Label: "Any"}, {Value: "create", Label: "Create"}, {Value: "update", Label: "Update"}, {Value: "delete", Label: "Delete"}, {Value: "link", Label: "Link"}, {Value: "unlink", Label: "Unlink"}, {Value: "recreate", Label: "Recreate"}, {Value: "conflict", Label: "Conflict"}, {Value: "settle", Label: "Settle"}, {Value: "drift", Label: "Drift"}, {Value: "rename", Label: "Rename"}, {Value: "read", Label: "Read"}}
+	actions    = []part.Option{{Value: "", Label: "Any"}, {Value: "create", Label: "Create"}, {Value: "update", Label: "Change"}, {Value: "delete", Label: "Delete"}, {Value: "link", Label: "Link"}, {Value: "unlink", Label: "Unlink"}, {Value: "recreate", Label: "Create again"}, {Value: "conflict", Label: "Conflict"}, {Value: "settle", Label: "Settle conflict"}, {Value: "drift", Label: "Leave different"}, {Value: "rename", Label: "Rename"}, {Value: "read", Label: "Not readable"}}
 	sides      = []part.Option{{Value: "", Label: "Both"}, {Value: "local", Label: "Here"}, {Value: "remote", Label: "Golioth"}}
 )
 
@@ -45,25 +46,17 @@ func stateTrigger(r *tandem.Run) string {
 
 func phaseText(s tandem.RunStatus, phase string) string {
 	if s == tandem.RunQueued {
-		return "Waits for its turn"
+		return "Waiting for its turn"
 	}
-	switch phase {
-	case "":
-		return "Begins"
-	case "listing":
-		return "Reading the devices of both sides"
-	case "writing":
-		return "Writing changes"
-	case "creating":
-		return "Creating devices"
-	case "deleting":
-		return "Deleting devices"
-	case "reading state":
-		return "Reading the devices' state"
-	case "recovering":
-		return "Looking up what an earlier run left open"
+	return part.PhaseText(phase)
+}
+
+// whatText says what a change does, and where.
+func whatText(a tandem.Action, s tandem.Side) string {
+	if a == tandem.ActConflict {
+		return part.ActionText(a)
 	}
-	return phase
+	return part.ActionText(a) + " " + sideText(s)
 }
 
 func sideText(s tandem.Side) string {
@@ -98,7 +91,7 @@ func deviceName(d tandem.EntryDevice) string {
 func causeText(g tandem.EntryGroup) string {
 	switch {
 	case g.Error != "":
-		return g.Error
+		return part.NoteText(g.Error)
 	case g.Outcome == tandem.OutcomeMoved:
 		return "the device kept changing while it was merged; the next run takes it up"
 	case g.Outcome == tandem.OutcomePending:
@@ -107,6 +100,11 @@ func causeText(g tandem.EntryGroup) string {
 		return "held back"
 	}
 	return string(g.Action)
+}
+
+// shared reports whether another device of a group has the same name, so that the names alone do not tell them apart.
+func shared(g tandem.EntryGroup, d tandem.EntryDevice) bool {
+	return slices.ContainsFunc(g.Devices, func(other tandem.EntryDevice) bool { return other != d && deviceName(other) == deviceName(d) })
 }
 
 // canUndo reports whether a run has done something that could be undone.

@@ -2,6 +2,7 @@ package overview
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"tandem"
@@ -27,9 +28,9 @@ func groupText(g tandem.ConflictGroup) string {
 	case g.Type == tandem.AmbiguousMatch:
 		return "devices that may be several of ours"
 	case g.Field == "":
-		return "devices deleted on one side"
+		return "devices " + part.ConflictText(g.Type)
 	}
-	return "conflicts about " + string(g.Field)
+	return "conflicts about the " + part.FieldText(g.Field)
 }
 
 // groupPath leads to a group of conflicts.
@@ -45,7 +46,7 @@ func groupPath(c *shell.Call, g tandem.ConflictGroup) string {
 func firstError(d tandem.DeviceRow) string {
 	for _, a := range d.Assignments {
 		if a.Status == tandem.SyncError && a.Error != "" {
-			return a.Error
+			return strings.TrimPrefix(a.Error, d.Name+": ")
 		}
 	}
 	return "its last sync failed"

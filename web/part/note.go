@@ -36,6 +36,14 @@ func NoteText(note string) string {
 	return ConflictText(tandem.ConflictType(strings.TrimSuffix(note, "; "+tandem.GuardedNote)))
 }
 
+// ByText says who did something.
+func ByText(name string) string {
+	if name == "command line" {
+		return "at the command line"
+	}
+	return "by " + name
+}
+
 // Sentence begins a text with a capital letter.
 func Sentence(text string) string {
 	if text == "" {

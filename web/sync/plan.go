@@ -22,6 +22,7 @@ type planView struct {
 	changes  []tandem.Change
 	removals []tandem.Change // the first ones
 	removed  int             // how many there are
+	refused  int             // how many of the changes Golioth would refuse
 }
 
 // firstRemovals is how many removals are shown before all others.
@@ -59,9 +60,12 @@ func showPlan(c *shell.Call) error {
 func (v *planView) read() error {
 	c, ctx := v.c, v.c.R.Context()
 	filter := tandem.PlanFilter{Side: tandem.Side(c.Query("side")), Action: tandem.Action(c.Query("action")), Field: tandem.Path(c.Query("field")),
-		Search: c.Query("search"), Page: tandem.Page{Number: v.l.Page, Limit: rows}}
+		Search: c.Query("search"), Refused: c.Query("refused") != "", Page: tandem.Page{Number: v.l.Page, Limit: rows}}
 	var err error
 	if v.groups, err = c.Registry().PlanGroups(ctx, c.Actor, c.Org.ID, v.plan.ID); err != nil {
+		return err
+	}
+	if _, v.refused, err = c.Registry().PlanChanges(ctx, c.Actor, c.Org.ID, v.plan.ID, tandem.PlanFilter{Refused: true, Page: tandem.Page{Number: 1, Limit: 1}}); err != nil {
 		return err
 	}
 	if !v.filtered() {
@@ -86,8 +90,16 @@ func (v *planView) startable() bool {
 	return v.held == nil && v.c.Query("start") != "" && v.c.May(registry.StartRuns) && v.service.IsActive && !v.c.Registry().Engine.Approved(&v.service)
 }
 
+// narrows reports whether there is more than what stands apart, so that it can be narrowed down.
+func (v *planView) narrows() bool {
+	return v.filtered() || v.l.Total > 0 || v.removed > len(v.removals)
+}
+
+// hopeless reports whether Golioth would refuse all that a plan would do.
+func (v *planView) hopeless() bool { return v.refused > 0 && v.refused >= total(v.groups, does) }
+
 func (v *planView) filtered() bool {
-	return v.l.Filtered("side", "action", "field", "search", "removals")
+	return v.l.Filtered("side", "action", "field", "search", "removals", "refused")
 }
 
 // total counts groups that are alike in something.

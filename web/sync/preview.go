@@ -32,6 +32,7 @@ type planned struct {
 	first   []tandem.Change // without removals
 	removed []tandem.Change
 	total   int
+	refused int
 	count   map[tandem.PlanGroup]int
 }
 
@@ -96,6 +97,9 @@ func (v *planned) add(c tandem.Change) {
 		g.Field = tandem.Path(field.String())
 	}
 	v.count[g]++
+	if c.Refused() {
+		v.refused++
+	}
 	to := &v.first
 	if c.Action.Removes() {
 		to = &v.removed

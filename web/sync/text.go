@@ -39,27 +39,6 @@ func operationText(o tandem.Operation) string {
 	return string(o)
 }
 
-// phaseText says what a run is at.
-func phaseText(phase string) string {
-	switch phase {
-	case "":
-		return "Beginning"
-	case "recovering":
-		return "Clearing up after a run that was cut off"
-	case "listing":
-		return "Comparing devices"
-	case "creating":
-		return "Creating devices"
-	case "writing":
-		return "Writing changes to Golioth"
-	case "reading state":
-		return "Reading device state"
-	case "deleting":
-		return "Deleting and unlinking"
-	}
-	return strings.ToUpper(phase[:1]) + phase[1:]
-}
-
 // pace is how fast a phase is.
 type pace struct {
 	rate float64       // devices a second; 0 while unknown
@@ -154,7 +133,7 @@ func planTitle(p *tandem.Plan) string {
 func planSubtitle(v *planView) string {
 	text := operationText(v.plan.Operation) + " of " + v.service.Name + ", " + part.Count(total(v.groups, does), "change", "changes") + ", planned " + part.AgoText(v.plan.CreatedAt, v.c.Now())
 	if v.plan.CreatedBy != "" {
-		text += " by " + v.plan.CreatedBy
+		text += " " + part.ByText(v.plan.CreatedBy)
 	}
 	return text
 }
