@@ -18,6 +18,7 @@ var (
 	devices    = flag.Int("devices", 100_000, "how many devices there are then, all linked")
 	onPostgres = flag.Bool("postgres", false, "measure them over PostgreSQL")
 	visits     = flag.Int("visits", 20, "how often each page is visited, and each interaction done, then")
+	paints     = flag.Bool("paints", true, "measure the paint of each page too, not the interactions alone")
 )
 
 // What pages may take, 95 times of 100 and the first time.
@@ -75,7 +76,7 @@ func TestSpeed(t *testing.T) {
 	var over []string
 	for _, one := range shown {
 		path := one.Path(l)
-		if strings.HasPrefix(path, "/") {
+		if strings.HasPrefix(path, "/") || !*paints {
 			continue
 		}
 		server, paint, bytes := timed(l, p, one, path)
@@ -90,15 +91,15 @@ func TestSpeed(t *testing.T) {
 			t.Errorf("%s weighs %d bytes, %d are allowed", one.Name, bytes, heaviest)
 		}
 	}
-	for _, m := range interactions(p) {
+	interactions(p, func(m measured) {
 		if !*speed {
-			continue
+			return
 		}
 		fmt.Printf("%-60s %s\n", m.name, &m)
 		if m.over(actWithin) {
 			over = append(over, m.name+" takes: "+m.String())
 		}
-	}
+	})
 	for _, text := range over {
 		t.Error(text)
 	}
@@ -150,8 +151,8 @@ func filtered() map[string][]string {
 const choicesOfEach = 4
 
 // interactions does what people do on the pages with the most on them: each choice of each filter, searches, and what
-// asks no server.
-func interactions(p *webtest.Page) (all []measured) {
+// asks no server; it tells each as it is done.
+func interactions(p *webtest.Page, tell func(measured)) {
 	pages := filtered()
 	if !*speed {
 		maps.DeleteFunc(pages, func(page string, _ []string) bool { return page != "devices" && page != "conflicts" })
@@ -168,12 +169,12 @@ func interactions(p *webtest.Page) (all []measured) {
 		for _, filter := range filters {
 			for i, value := range filter.Values {
 				if i < choicesOfEach && (i == 0 || *speed) {
-					all = append(all, narrow(p, page, fmt.Sprintf(`select[name=%q]`, filter.Name), value))
+					tell(narrow(p, page, fmt.Sprintf(`select[name=%q]`, filter.Name), value))
 				}
 			}
 		}
 		for _, text := range pages[page] {
-			all = append(all, narrow(p, page, `input[type="search"]`, text))
+			tell(narrow(p, page, `input[type="search"]`, text))
 		}
 	}
 	for _, one := range []struct{ name, page, act, done string }{
@@ -191,9 +192,8 @@ func interactions(p *webtest.Page) (all []measured) {
 			}
 			m.add(i, act(p, one.act, one.done))
 		}
-		all = append(all, m)
+		tell(m)
 	}
-	return all
 }
 
 func (m *measured) add(i int, took time.Duration) {
