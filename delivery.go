@@ -50,7 +50,8 @@ type DeliveryFilter struct {
 	Status           DeliveryStatus
 	Type             string
 	ExternalDeviceID string
-	Sort             string // one of DeliverySorts, or a minus and one; "" for the newest first
+	AboutAny         []string // remote devices, by id: about any of them
+	Sort             string   // one of DeliverySorts, or a minus and one; "" for the newest first
 	Page
 }
 

@@ -19,6 +19,7 @@ func (s *Store) Deliveries(ctx context.Context, org string, q tandem.DeliveryFil
 	received.equal("d.service_id", q.ServiceID)
 	received.equal("d.type", q.Type)
 	received.equal("d.external_device_id", q.ExternalDeviceID)
+	received.among("d.external_device_id", q.AboutAny)
 	counted, from := "deliveries AS d", "deliveries AS d CROSS JOIN delivery_states AS s" // the first one leads
 	order := received.ordered(deliveryOrders, q.Sort)
 	switch q.Status {

@@ -346,7 +346,8 @@ var deliveryTests = map[string]func(*world){
 			"all": {tandem.DeliveryFilter{}, []string{c.ID, b.ID, a.ID}}, "ids": {tandem.DeliveryFilter{IDs: []string{a.ID, "none"}}, []string{a.ID}},
 			"service": {tandem.DeliveryFilter{ServiceID: s.ID}, []string{b.ID, a.ID}}, "status": {tandem.DeliveryFilter{Status: tandem.DeliveryWaiting}, []string{b.ID}},
 			"processed": {tandem.DeliveryFilter{Status: tandem.DeliveryProcessed}, []string{a.ID}}, "type": {tandem.DeliveryFilter{Type: "device.online"}, []string{a.ID}},
-			"device": {tandem.DeliveryFilter{ExternalDeviceID: "x"}, []string{a.ID}}, "both": {tandem.DeliveryFilter{Status: tandem.DeliveryRefused, ServiceID: s.ID}, nil},
+			"device": {tandem.DeliveryFilter{ExternalDeviceID: "x"}, []string{a.ID}}, "any of devices": {tandem.DeliveryFilter{AboutAny: []string{"none", "x"}}, []string{a.ID}},
+			"none of devices": {tandem.DeliveryFilter{AboutAny: []string{"none"}}, nil}, "both": {tandem.DeliveryFilter{Status: tandem.DeliveryRefused, ServiceID: s.ID}, nil},
 			"page": {tandem.DeliveryFilter{Page: tandem.Page{Number: 2, Limit: 2}}, []string{a.ID}},
 		} {
 			found, total, err := w.st.Deliveries(w.ctx, w.org, step.filter)

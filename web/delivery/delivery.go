@@ -35,14 +35,18 @@ type listing struct {
 	services   []tandem.Service
 	rate       []tandem.DeliveryBucket
 	dead       int
+	fit        int // devices that the filter's text finds, where they are more than are looked at
 }
 
 func list(c *shell.Call) error {
 	ctx := c.R.Context()
 	v := listing{c: c, l: part.NewListing(c.Path("deliveries"), c.R.URL.Query(), rows)}
 	filter := tandem.DeliveryFilter{ServiceID: c.Query("service"), Status: tandem.DeliveryStatus(c.Query("status")), Type: c.Query("type"),
-		ExternalDeviceID: c.Query("device"), Page: tandem.Page{Number: v.l.Page, Limit: rows}}
+		Page: tandem.Page{Number: v.l.Page, Limit: rows}}
 	var err error
+	if filter.AboutAny, v.fit, err = about(c, c.Query("device")); err != nil {
+		return err
+	}
 	if v.deliveries, v.l.Total, err = c.Registry().Deliveries(ctx, c.Actor, c.Org.ID, filter); err != nil {
 		return err
 	}
@@ -70,6 +74,34 @@ func list(c *shell.Call) error {
 		return c.Part(table(v))
 	}
 	return c.Page(shell.Frame{Title: "Deliveries", Section: shell.Deliveries, Scripts: []string{"uplot.js", "plot.js"}, Styles: []string{"uplot.css"}}, listPage(v))
+}
+
+// mostAbout is how many devices a text may stand for.
+const mostAbout = 100
+
+// about gives the remote devices that a text stands for: the one with this id, and those linked to the devices here in
+// whose name or ids it is found. Where these are too many it also says how many.
+func about(c *shell.Call, text string) (remote []string, many int, err error) {
+	if text == "" {
+		return nil, 0, nil
+	}
+	remote = []string{text}
+	if !c.May(registry.ReadDevices) {
+		return remote, 0, nil
+	}
+	found, total, err := c.Registry().Devices(c.R.Context(), c.Actor, c.Org.ID, tandem.DeviceFilter{Search: text, Sort: "name", Page: tandem.Page{Number: 1, Limit: mostAbout}})
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := range found {
+		for _, a := range found[i].Assignments {
+			remote = append(remote, a.ExternalDeviceID)
+		}
+	}
+	if total > mostAbout {
+		many = total
+	}
+	return remote, many, nil
 }
 
 // one is a delivery as it is shown.
