@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"time"
 
@@ -26,6 +27,9 @@ type NewCommand struct {
 	Life    time.Duration   // until it expires; 0 for CommandLife
 	Service string          // id or name: send it as a remote call through this service; "" for the way that there is
 }
+
+// ErrNoWay is why a command for a device that nothing reaches is refused.
+var ErrNoWay = errors.New("the device has no way to get it: it has no credential here, and is on no active service")
 
 var commandName = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
@@ -139,7 +143,7 @@ func (r *Registry) way(ctx context.Context, d *tandem.Device, ref string, now ti
 	if r.Brokered {
 		return nil, "", nil
 	}
-	return nil, "", tandem.Errorf(tandem.Invalid, "send command", d.DeviceID, "the device has no way to get it: it has no credential here, and is on no active service").
+	return nil, "", tandem.Errorf(tandem.Invalid, "send command", d.DeviceID, "%w", ErrNoWay).
 		WithHint("make it one: tandem device credential create %s", quoteWord(d.DeviceID))
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tandem"
@@ -28,9 +29,19 @@ func (s onDatabase) RevokeCredential(ctx context.Context, org, ref, id string) (
 	return s.registry.RevokeCredential(ctx, s.actor, org, ref, id)
 }
 
+// brokerVariable is what --mqtt-broker of a server is set by too. A command here goes by it: the database does not tell how
+// the servers reach devices.
+const brokerVariable = "TANDEM_MQTT_BROKER"
+
 // SendCommand tells a device to do something.
 func (s onDatabase) SendCommand(ctx context.Context, org, ref string, add registry.NewCommand) (tandem.Command, error) {
-	return s.registry.SendCommand(ctx, s.actor, org, ref, add)
+	broker, _ := s.LookupEnv(brokerVariable)
+	s.registry.Brokered = broker != ""
+	sent, err := s.registry.SendCommand(ctx, s.actor, org, ref, add)
+	if e := (*tandem.Error)(nil); !s.registry.Brokered && errors.As(err, &e) && errors.Is(err, registry.ErrNoWay) {
+		err = e.WithHint("%s. Where a broker knows it (serve --mqtt-broker): tell it through that server with --server URL, or set %s here as there", e.Hint, brokerVariable)
+	}
+	return sent, err
 }
 
 // Commands lists what a device was told.
