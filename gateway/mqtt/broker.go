@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+	"golang.org/x/sync/semaphore"
 
 	"tandem"
 	"tandem/gateway"
@@ -16,14 +17,25 @@ import (
 // DefaultClients is how many devices may be connected at once where Options say nothing.
 const DefaultClients = 20_000
 
+// DefaultPending is how many may be connected beside them who have not said who they are, where Options say nothing.
+const DefaultPending = 1000
+
 // DefaultGreeting is how long a client has to say who it is where Options say nothing.
 const DefaultGreeting = 10 * time.Second
+
+// DefaultPacket is how long a packet has to come, once it has begun, where Options say nothing.
+const DefaultPacket = time.Minute
+
+// DefaultPartial is how many bytes the larger packets of all clients may take on their way, where Options say nothing.
+const DefaultPartial = 64 << 20
 
 // The bounds of a client.
 const (
 	mostInflight = 64      // messages under way from one device; further ones are not read meanwhile
 	mostAliases  = 16      // topics that it may give numbers to
 	headerMargin = 4 << 10 // bytes of a packet beside its payload
+	smallPacket  = 4 << 10 // bytes: one of these each connection may have on its way
+	mostTopic    = 2 << 10 // bytes of a topic or a filter that is remembered
 	sweepEvery   = time.Second
 	seenEvery    = 5 * time.Minute // for devices that say nothing but that they are there
 	drainTime    = 10 * time.Second
@@ -40,7 +52,10 @@ type BrokerOptions struct {
 	WebSocket string        // over WebSockets, with TLS where there is a certificate
 	TLS       *tls.Config   // nil where there is no certificate
 	Clients   int           // that may be connected at once; 0 for DefaultClients
+	Pending   int           // connections beside those, of who has not said who it is; 0 for DefaultPending
 	Greeting  time.Duration // that a client has for its CONNECT, and for the handshake before it; 0 for DefaultGreeting
+	Packet    time.Duration // that a packet has to come, once it has begun; 0 for DefaultPacket
+	Partial   int64         // bytes of the larger packets of all clients that are on their way; 0 for DefaultPartial
 }
 
 // Broker is the MQTT broker for devices. It listens from Open on; Close ends it.
@@ -48,9 +63,11 @@ type Broker struct {
 	o         BrokerOptions
 	listeners []*listener
 	retained  retained
+	guests    guests
 	ctx       context.Context // ends with the broker
 	stop      context.CancelFunc
 	work      sync.WaitGroup
+	partial   *semaphore.Weighted // bytes of larger packets
 
 	mu       sync.Mutex
 	stopping bool                // nobody is let in, and no message taken, any more
@@ -69,13 +86,23 @@ func Open(ctx context.Context, o BrokerOptions) (*Broker, error) {
 	if o.Clients == 0 {
 		o.Clients = DefaultClients
 	}
+	if o.Pending == 0 {
+		o.Pending = DefaultPending
+	}
 	if o.Greeting == 0 {
 		o.Greeting = DefaultGreeting
+	}
+	if o.Packet == 0 {
+		o.Packet = DefaultPacket
+	}
+	if o.Partial == 0 {
+		o.Partial = DefaultPartial
 	}
 	if o.ListenTLS != "" && o.TLS == nil {
 		return nil, tandem.Errorf(tandem.Invalid, "mqtt: listen", o.ListenTLS, "there is no certificate to listen with TLS")
 	}
 	b := &Broker{o: o, conns: map[*conn]bool{}, clients: map[string]*session{}, sessions: map[*session]bool{}, devices: map[string]*peers{}, kept: map[string]*kept{}}
+	b.partial = semaphore.NewWeighted(max(o.Partial, int64(b.mostPacket())))
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	web := "ws"
 	if o.TLS != nil {

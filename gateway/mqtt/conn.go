@@ -26,6 +26,7 @@ var errLength = errors.New("the length of a packet has more than four bytes")
 // conn is a device's connection.
 type conn struct {
 	net.Conn
+	guest   *guest // as long as nobody knows who it is
 	r       *bufio.Reader
 	tls     func() *tls.ConnectionState // nil for a plain one
 	writing sync.Mutex

@@ -30,6 +30,7 @@ func (b *Broker) serve(c *conn) {
 	}
 	defer s.over()
 	s.arrive()
+	c.guest.known()
 	s.read()
 	s.lose()
 }

@@ -17,7 +17,6 @@ import (
 
 // Where devices are listened for.
 const (
-	mostPending   = 1000             // connections beyond the clients that there may be: those that have not said who they are
 	headerTime    = 10 * time.Second // for the request that opens a WebSocket
 	acceptPause   = 250 * time.Millisecond
 	subprotocol   = "mqtt"
@@ -87,23 +86,23 @@ func (l *listener) serve() {
 
 // accept serves a connection in a goroutine of its own, where there is room.
 func (l *listener) accept(nc net.Conn) {
-	c := &conn{Conn: nc}
+	c := &conn{Conn: nc, guest: l.b.guests.arrive(nc, l.b.room())}
 	if l.tls != nil {
 		secured := tls.Server(nc, l.tls) // the handshake comes with the first read, within the time for a CONNECT
 		c.Conn, c.tls = secured, func() *tls.ConnectionState { state := secured.ConnectionState(); return &state }
 	}
 	if !l.b.enter(c) {
-		_ = nc.Close()
+		_ = c.guest.Close()
 		return
 	}
 	go l.b.serve(c)
 }
 
-// enter counts a connection; false when there are too many, or are to be none.
+// enter counts a connection; false when there are to be none, or too many end only slowly.
 func (b *Broker) enter(c *conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.stopping || len(b.conns) >= b.o.Clients+mostPending {
+	if b.stopping || len(b.conns) >= 2*(b.o.Clients+b.o.Pending) {
 		return false
 	}
 	c.r = bufio.NewReaderSize(c.Conn, readBuffer)
@@ -115,11 +114,15 @@ func (b *Broker) enter(c *conn) bool {
 // leave counts a connection out.
 func (b *Broker) leave(c *conn) {
 	_ = c.Close() // again, as a rule
+	c.guest.known()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.conns, c)
 	b.work.Done()
 }
+
+// guestKey finds the guest of a request.
+type guestKey struct{}
 
 // webServer answers the requests that become WebSockets.
 func (l *listener) webServer() *http.Server {
@@ -132,7 +135,12 @@ func (l *listener) webServer() *http.Server {
 			return // it was answered
 		}
 		ws.SetReadLimit(int64(l.b.mostPacket()) + mostConnect)
-		c := &conn{Conn: &socket{Conn: ws.NetConn(), ws: ws}, tls: func() *tls.ConnectionState { return r.TLS }}
+		is, ok := r.Context().Value(guestKey{}).(*guest)
+		if !ok { // it came through the door
+			_ = ws.Close()
+			return
+		}
+		c := &conn{Conn: &socket{Conn: ws.NetConn(), ws: ws}, guest: is, tls: func() *tls.ConnectionState { return r.TLS }}
 		if !l.b.enter(c) {
 			_ = ws.Close()
 			return
@@ -144,7 +152,13 @@ func (l *listener) webServer() *http.Server {
 	mux.HandleFunc("/{$}", serve)
 	var old http.Protocols
 	old.SetHTTP1(true) // of newer ones no WebSocket is made here
-	return &http.Server{Handler: mux, TLSConfig: l.tls, Protocols: &old, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: headerTime,
+	as := func(ctx context.Context, c net.Conn) context.Context {
+		if secured, ok := c.(*tls.Conn); ok {
+			c = secured.NetConn()
+		}
+		return context.WithValue(ctx, guestKey{}, c)
+	}
+	return &http.Server{Handler: mux, ConnContext: as, TLSConfig: l.tls, Protocols: &old, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: headerTime,
 		MaxHeaderBytes: mostConnect, ErrorLog: slog.NewLogLogger(l.b.o.Log.Handler(), slog.LevelDebug)}
 }
 
@@ -152,9 +166,9 @@ func (l *listener) webServer() *http.Server {
 func (l *listener) serveWebSockets() {
 	var err error
 	if l.tls != nil {
-		err = l.http.ServeTLS(l.net, "", "")
+		err = l.http.ServeTLS(door{l.net, l.b}, "", "")
 	} else {
-		err = l.http.Serve(l.net)
+		err = l.http.Serve(door{l.net, l.b})
 	}
 	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		l.b.o.Log.Error("WebSockets are not served any more", "error", err)

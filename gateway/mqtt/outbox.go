@@ -1,10 +1,12 @@
 package mqtt
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,9 +17,10 @@ import (
 
 // The bounds of what goes to a device.
 const (
-	mostWaiting  = 256 // messages that wait to be written
-	mostUnacked  = 16  // QoS 1 messages that were written and not acknowledged
-	echoUpTo     = 64  // waiting messages, beyond which a device's own are not passed on to it
+	mostWaiting  = 256     // messages that wait to be written …
+	mostOutgoing = 1 << 20 // … and their bytes, where there are several
+	mostUnacked  = 16      // QoS 1 messages that were written and not acknowledged
+	echoUpTo     = 64      // waiting messages, beyond which a device's own are not passed on to it
 	mostRetained = 100_000
 )
 
@@ -31,11 +34,15 @@ type message struct {
 	reply  string    // the topic for an answer
 }
 
+// size is about how many bytes it holds.
+func (m *message) size() int { return len(m.topic) + len(m.body) + len(m.reply) }
+
 // outbox is what a session has to be sent.
 type outbox struct {
 	window  int // QoS 1 messages that the client takes at once
 	mu      sync.Mutex
 	waiting []message
+	bytes   int // of what waits
 	running bool
 	unacked map[uint16]bool
 	next    uint16
@@ -57,10 +64,11 @@ func (s *session) send(m message, most int) bool {
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.waiting) >= most || s.ctx.Err() != nil {
+	if len(o.waiting) >= most || len(o.waiting) > 0 && o.bytes+m.size() > mostOutgoing*most/mostWaiting || s.ctx.Err() != nil {
 		return false
 	}
 	o.waiting = append(o.waiting, m)
+	o.bytes += m.size()
 	if o.unacked == nil {
 		o.unacked, o.freed = map[uint16]bool{}, make(chan struct{}, 1)
 	}
@@ -90,15 +98,15 @@ func (s *session) next() (message, uint16, bool) {
 	for {
 		o.mu.Lock()
 		for len(o.waiting) > 0 && !o.waiting[0].until.IsZero() && s.b.o.Clock().After(o.waiting[0].until) {
-			o.waiting = o.waiting[1:]
+			o.shift()
 		}
 		if len(o.waiting) == 0 || s.ctx.Err() != nil {
-			o.waiting, o.running = nil, false
+			o.waiting, o.bytes, o.running = nil, 0, false
 			o.mu.Unlock()
 			return message{}, 0, false
 		}
 		if m := o.waiting[0]; m.qos == 0 || len(o.unacked) < o.window {
-			o.waiting = o.waiting[1:]
+			o.shift()
 			id := o.number(m.qos)
 			o.mu.Unlock()
 			return m, id, true
@@ -109,6 +117,13 @@ func (s *session) next() (message, uint16, bool) {
 		case <-s.ctx.Done():
 		}
 	}
+}
+
+// shift lets go of the first message. The lock is held.
+func (o *outbox) shift() {
+	o.bytes -= o.waiting[0].size()
+	o.waiting[0] = message{}
+	o.waiting = o.waiting[1:]
 }
 
 // number gives a packet id that is not in use. The lock is held.
@@ -238,6 +253,7 @@ func (r *retained) put(device string, m message) {
 	if r.by == nil {
 		r.by = map[string]message{}
 	}
+	m.topic, m.body = strings.Clone(m.topic), bytes.Clone(m.body) // without the packet that they came in
 	r.by[device] = m
 }
 

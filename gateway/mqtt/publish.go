@@ -62,7 +62,7 @@ func (s *session) publish(pk *packets.Packet) {
 		s.count(gateway.Unauthentic)
 	}
 	if u.place == telemetry && !s.b.listened(s.device.ID) {
-		u.body = nil // nobody is to get it, and many large ones may be under way
+		u.body, u.topic = nil, "" // nobody is to get it, and many large ones may be under way: both are parts of the packet
 	}
 	s.line.mu.Lock()
 	defer s.line.mu.Unlock()

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -27,13 +28,42 @@ func (s *session) read() {
 			return
 		}
 		s.heard.Store(time.Now().UnixNano())
-		if why := s.take(first, length); why != packets.CodeSuccess {
+		why := s.admit(length)
+		if why == packets.CodeSuccess {
+			why = s.take(first, length)
+			s.release(length)
+		}
+		if why != packets.CodeSuccess {
 			s.part(why)
 			return
 		}
 		if s.left {
 			return
 		}
+	}
+}
+
+// admit takes the room for a packet before it is read: who announces much and sends little, or more than is stored of it, takes
+// no memory from others. It waits where there is none, for longer than one that stalls can hold it.
+func (s *session) admit(length int) packets.Code {
+	if length > smallPacket {
+		ctx, cancel := context.WithTimeout(s.ctx, 2*s.b.o.Packet)
+		defer cancel()
+		if s.b.partial.Acquire(ctx, int64(length)) != nil {
+			return packets.ErrServerBusy
+		}
+	}
+	if length > 0 && s.c.SetReadDeadline(time.Now().Add(s.b.o.Packet)) != nil {
+		s.release(length)
+		return packets.ErrUnspecifiedError
+	}
+	return packets.CodeSuccess
+}
+
+// release gives it back.
+func (s *session) release(length int) {
+	if length > smallPacket {
+		s.b.partial.Release(int64(length))
 	}
 }
 
@@ -49,6 +79,9 @@ func (s *session) take(first byte, length int) packets.Code {
 	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
+		if length-len(pk.Payload) > headerMargin { // a message is kept with all of its packet
+			return packets.ErrPacketTooLarge
+		}
 		return s.published(pk)
 	case packets.Puback:
 		s.acknowledged(pk.PacketID)
@@ -75,9 +108,12 @@ func (s *session) published(pk *packets.Packet) packets.Code {
 		return code
 	}
 	if alias := pk.Properties.TopicAlias; alias > 0 {
-		if pk.TopicName == "" {
+		switch {
+		case len(pk.TopicName) > mostTopic:
+			return packets.ErrTopicNameInvalid
+		case pk.TopicName == "":
 			pk.TopicName = s.aliases[alias]
-		} else {
+		default:
 			if s.aliases == nil {
 				s.aliases = map[uint16]string{}
 			}

@@ -155,6 +155,14 @@ func (s *session) depart() (another bool) {
 		if p.away = append(p.away, s.id); len(p.away) > mostAway {
 			b.drop(p.away[0], b.kept[p.away[0]])
 		}
+		for other, old := range b.kept { // where there are too many of all devices, any goes
+			if len(b.kept) <= b.o.Clients {
+				break
+			}
+			if other != s.id {
+				b.drop(other, old)
+			}
+		}
 	}
 	b.tidy(s.device.ID, p)
 	return len(p.here) > 0

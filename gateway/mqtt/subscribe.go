@@ -49,7 +49,7 @@ func (s *session) subscribe(pk *packets.Packet) packets.Code {
 // grant subscribes to a filter, where the device may: to what is below its own name, whatever it is.
 func (s *session) grant(f *packets.Subscription) (code packets.Code, existed bool) {
 	switch {
-	case !validFilter(f.Filter):
+	case !validFilter(f.Filter) || len(f.Filter) > mostTopic:
 		return packets.ErrTopicFilterInvalid, false
 	case strings.HasPrefix(f.Filter, "$share/"):
 		return packets.ErrSharedSubscriptionsNotSupported, false
