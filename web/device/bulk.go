@@ -37,6 +37,7 @@ type many struct {
 	Note     string // what has changed since the preview
 	Result   outcome
 	Pairs    []pair // of link
+	Beyond   int    // of link: how many remote devices there are, where not all were looked through
 }
 
 // outcome is what a change does, or did.
@@ -113,12 +114,15 @@ func bulk(c *shell.Call) error {
 		step = stepPreview
 	}
 	if step == stepPreview {
-		if m.Result, err = m.run(c.R.Context(), true); err != nil {
+		if m.Result, err = m.run(c.R.Context(), true, nil); err != nil {
 			return err
 		}
 		return m.reply(bulkPreview(m))
 	}
-	if m.Result, err = m.run(c.R.Context(), false); err != nil {
+	if m.long() {
+		return m.working(m.run)
+	}
+	if m.Result, err = m.run(c.R.Context(), false, nil); err != nil {
 		return err
 	}
 	return m.finish()
@@ -126,14 +130,10 @@ func bulk(c *shell.Call) error {
 
 // finish tells what was done: in a line when all went well, else device by device.
 func (m many) finish() error {
-	text := part.Count(m.Result.Changed, "device", "devices") + " " + doings[m.Do].done + "."
-	if m.Result.Unchanged > 0 {
-		text += " " + part.Count(m.Result.Unchanged, "was", "were") + " so already."
-	}
 	if m.Result.Failed == 0 {
-		return m.c.Done(text, m.back(), "devices", "close-dialogs")
+		return m.c.Done(m.report(), m.back(), "devices", "close-dialogs")
 	}
-	m.c.Toast("warning", text+" "+part.Count(m.Result.Failed, "device", "devices")+" failed.")
+	m.c.Toast("warning", m.report())
 	m.c.Event("devices")
 	return m.reply(bulkResult(m))
 }
@@ -181,15 +181,30 @@ func (m many) check() string {
 // service gives the one that was chosen.
 func (m many) service() tandem.Service { return named(m.services)[m.c.Form("service")] }
 
-// run works out, or does, what is asked for, batch by batch: what is done stays done when a later batch fails.
-func (m many) run(ctx context.Context, dry bool) (outcome, error) {
-	most := 0
+// run works out, or does, what is asked for, batch by batch: what is done stays done when a later batch fails. After each
+// it says how far it is to whoever listens.
+func (m many) run(ctx context.Context, dry bool, say func(outcome)) (outcome, error) {
+	most, size := 0, batch
 	if dry {
 		most = previewed
 	}
+	if say != nil {
+		size = piece
+	} else {
+		say = func(outcome) {}
+	}
 	var o outcome
 	if m.Do == "unlink" {
-		return o, m.Sel.each(ctx, m.c, most, func(found []tandem.DeviceRow) error { m.unlinkSome(ctx, found, dry, &o); return ctx.Err() })
+		return o, m.Sel.each(ctx, m.c, most, func(found []tandem.DeviceRow) error {
+			for some := range slices.Chunk(found, size) {
+				if ctx.Err() != nil {
+					break
+				}
+				m.unlinkSome(ctx, some, dry, &o)
+				say(o)
+			}
+			return ctx.Err()
+		})
 	}
 	ids, err := m.Sel.ids(ctx, m.c, most)
 	if err != nil {
@@ -197,7 +212,7 @@ func (m many) run(ctx context.Context, dry bool) (outcome, error) {
 	}
 	do := m.edit()
 	do.DryRun = dry
-	for some := range slices.Chunk(ids, batch) {
+	for some := range slices.Chunk(ids, size) {
 		results, err := m.c.Registry().EditDevices(ctx, m.c.Actor, m.c.Org.ID, registry.Selection{Refs: some}, do)
 		if err != nil {
 			if o.Changed > 0 {
@@ -208,6 +223,7 @@ func (m many) run(ctx context.Context, dry bool) (outcome, error) {
 		for _, one := range results {
 			o.add(one, one.Deleted || len(one.Changes) > 0)
 		}
+		say(o)
 	}
 	return o, nil
 }

@@ -12,8 +12,9 @@ import (
 
 // The bounds of linking by hand.
 const (
-	mostPairs  = 100    // devices in one form
-	mostRemote = 10_000 // remote devices looked through for proposals
+	mostPairs  = 100     // devices in one form
+	mostRemote = 10_000  // remote devices looked through for the proposals of a form
+	everRemote = 500_000 // likewise for those of a page that says how far it is
 )
 
 // pair is a device with the remote one that it may be.
@@ -26,12 +27,11 @@ type pair struct {
 
 // linkMany proposes a remote device for each that is selected, and links them.
 func (m many) linkMany() error {
-	if m.Sel.Count > mostPairs {
-		return tandem.Errorf(tandem.Invalid, "link devices", "", "%s are selected; at most %d can be linked at once by hand", m.Sel.text(), mostPairs).
-			WithHint("a sync links whatever has the same hardware ID or name, and so does a file with the column external_device_id")
-	}
 	if len(m.services) == 1 && m.service().ID == "" {
 		m.c.R.PostForm.Set("service", m.services[0].ID)
+	}
+	if m.Sel.Count > mostPairs {
+		return m.linkCrowd()
 	}
 	if m.service().ID == "" {
 		return m.reply(linkForm(m))
@@ -48,9 +48,13 @@ func (m many) linkMany() error {
 		}
 		m.Wrong = "No remote ID was given: there is nothing to link."
 	}
-	var err error
-	if m.Pairs, err = m.proposeOn(ctx, m.service().ID, found); err != nil {
+	known, err := m.remoteOf(ctx, m.service().ID, mostRemote)
+	if err != nil {
 		return err
+	}
+	m.Beyond = known.beyond
+	for i := range found {
+		m.Pairs = append(m.Pairs, m.proposal(&found[i], m.service().ID, known))
 	}
 	return m.reply(linkForm(m))
 }
@@ -70,33 +74,43 @@ func (m *many) linkPairs(ctx context.Context, found []tandem.DeviceRow) {
 	}
 }
 
-// proposeOn finds, among what is not linked on the service, the one remote device that has a device's hardware id, or
-// else its name. Of several none is proposed.
-func (m many) proposeOn(ctx context.Context, service string, found []tandem.DeviceRow) ([]pair, error) {
-	byHardware, byName := map[string][]string{}, map[string][]string{}
-	for number := 1; number*batch <= mostRemote; number++ {
-		remote, _, err := m.c.Registry().NotLinked(ctx, m.c.Actor, m.c.Org.ID, service, tandem.NotLinkedFilter{Ignored: true, Page: tandem.Page{Number: number, Limit: batch}})
-		if err != nil {
-			return nil, err
-		}
-		for i := range remote {
-			byName[strings.ToLower(remote[i].Name)] = append(byName[strings.ToLower(remote[i].Name)], remote[i].ExternalDeviceID)
-			for _, id := range remote[i].Device.HardwareIDs {
-				byHardware[strings.ToLower(id)] = append(byHardware[strings.ToLower(id)], remote[i].ExternalDeviceID)
-			}
-		}
-		if len(remote) < batch {
-			break
-		}
-	}
-	pairs := make([]pair, len(found))
-	for i := range found {
-		pairs[i] = m.proposal(&found[i], service, byHardware, byName)
-	}
-	return pairs, nil
+// remote is what is not linked on a service, by what a device here may share with it.
+type remote struct {
+	byHardware, byName map[string][]string // external ids
+	beyond             int                 // how many there are, where not all were looked through
 }
 
-func (m many) proposal(d *tandem.DeviceRow, service string, byHardware, byName map[string][]string) pair {
+// remoteOf reads what is not linked on the service, at most so many.
+func (m many) remoteOf(ctx context.Context, service string, most int) (remote, error) {
+	known := remote{byHardware: map[string][]string{}, byName: map[string][]string{}}
+	for number := 1; ; number++ {
+		if (number-1)*batch >= most {
+			break
+		}
+		found, total, err := m.c.Registry().NotLinked(ctx, m.c.Actor, m.c.Org.ID, service, tandem.NotLinkedFilter{Ignored: true, Page: tandem.Page{Number: number, Limit: batch}})
+		if err != nil {
+			return known, err
+		}
+		for i := range found {
+			name, id := strings.ToLower(found[i].Name), found[i].ExternalDeviceID
+			known.byName[name] = append(known.byName[name], id)
+			for _, hardware := range found[i].Device.HardwareIDs {
+				hardware = strings.ToLower(hardware)
+				known.byHardware[hardware] = append(known.byHardware[hardware], id)
+			}
+		}
+		if len(found) < batch {
+			break
+		}
+		if total > most {
+			known.beyond = total
+		}
+	}
+	return known, nil
+}
+
+// proposal finds the one remote device that has a device's hardware id, or else its name. Of several none is proposed.
+func (m many) proposal(d *tandem.DeviceRow, service string, known remote) pair {
 	p := pair{Device: d.Device, External: m.c.Form("to." + d.ID)}
 	for _, a := range d.Assignments {
 		if a.ServiceID == service && a.Status != tandem.SyncUnlinked {
@@ -110,11 +124,11 @@ func (m many) proposal(d *tandem.DeviceRow, service string, byHardware, byName m
 	}
 	var same []string
 	for _, id := range d.HardwareIDs {
-		same = append(same, byHardware[strings.ToLower(id)]...)
+		same = append(same, known.byHardware[strings.ToLower(id)]...)
 	}
 	why := "same hardware ID"
 	if len(same) == 0 {
-		same, why = byName[strings.ToLower(d.Name)], "same name"
+		same, why = known.byName[strings.ToLower(d.Name)], "same name"
 	}
 	same = slices.Compact(slices.Sorted(slices.Values(same)))
 	switch {

@@ -154,6 +154,63 @@ func TestUnlinkAndLinkMany(t *testing.T) {
 	}
 }
 
+// TestLongChange: what takes long is done on a page that says how far it is, and ends with what was done.
+func TestLongChange(t *testing.T) {
+	t.Parallel()
+	w := open(t, 510)
+	p := w.Browser(t, webtest.Options{})
+	p.Open("devices?sync=synced")
+	p.Click("label >> Select all 510")
+	p.SeeIn("#selection", "510 selected")
+	if on := p.Value("#pick-" + w.fleet[3].ID); on != "true" {
+		t.Errorf("a device on the page is marked: %s", on)
+	}
+	p.Click("#pick-" + w.fleet[3].ID)
+	p.SeeIn("#selection", "49 selected")
+	p.Click("label >> Select all 510")
+	p.Click("#selection button >> Tags")
+	p.Fill("#bulk [name=add]", "many")
+	p.Click("#bulk button >> Preview for 510 devices")
+	p.SeeIn("#bulk", "piece by piece")
+	p.Click("#bulk button >> Back")
+	p.SeeIn("#bulk", "Add these tags")
+	p.Click("#bulk button >> Preview for 510 devices")
+	p.Click("#bulk button >> Change tags of 510 devices")
+	p.WaitPath(w.Path("devices/bulk"))
+	p.See("510 devices changed.")
+	p.Axe()
+	if n := len(w.tagged("many")); n != 510 {
+		t.Errorf("%d devices have the tag, want 510", n)
+	}
+	p.Click("a >> Back to the list")
+	p.WaitPath(w.Path("devices?sync=synced"))
+
+	p.SeeIn("#live", "Live")
+	p.Click("label >> Select all 510")
+	p.SeeIn("#selection", "510 selected")
+	p.Click("#selection button >> Unlink")
+	p.Click("#bulk button >> Preview for 510 devices")
+	p.Click("#bulk button >> Unlink 510 devices")
+	p.See("510 devices unlinked.")
+	w.Run(tandem.OpBidirectional) // which finds them not linked there
+	w.create("Fits nothing", registry.DeviceEdit{})
+	p.Open("devices")
+	p.Click("label >> Select all 511")
+	p.SeeIn("#selection", "511 selected")
+	p.Click("#selection button >> Link")
+	p.Click("#bulk button >> Look for 511 devices")
+	p.SeeIn("#bulk-count", "510 devices have exactly one that fits")
+	p.See("1 other is left alone")
+	p.See("… and 410 more.")
+	p.Axe()
+	p.Shot("devices-link-many")
+	p.Click("button >> Link 510 devices")
+	p.See("510 devices linked.")
+	if n := len(w.Fleet()); n != 510 {
+		t.Errorf("%d devices are linked, want 510", n)
+	}
+}
+
 // TestDeleteMany: a selection goes, after it was said how many.
 func TestDeleteMany(t *testing.T) {
 	t.Parallel()

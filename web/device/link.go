@@ -123,11 +123,11 @@ func unlink(c *shell.Call) error {
 // proposalFor gives the one remote device that a device seems to be.
 func proposalFor(c *shell.Call, d *tandem.DeviceRow, service tandem.Service) (pair, error) {
 	m := many{c: c, services: []tandem.Service{service}}
-	pairs, err := m.proposeOn(c.R.Context(), service.ID, []tandem.DeviceRow{*d})
-	if err != nil || len(pairs) == 0 {
+	known, err := m.remoteOf(c.R.Context(), service.ID, mostRemote)
+	if err != nil {
 		return pair{}, err
 	}
-	return pairs[0], nil
+	return m.proposal(d, service.ID, known), nil
 }
 
 // more says how many fit beyond those shown.

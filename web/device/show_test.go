@@ -1,8 +1,8 @@
 package device_test
 
 import (
-	"strconv"
 	"encoding/json"
+	"strconv"
 	"testing"
 
 	"tandem"
