@@ -9,10 +9,21 @@ TAGS    := codec.notfastpath,codec.notmono
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 # The race detector, except in SQLite itself: that is C translated to Go, which is slowed down most and has no races of ours.
-RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
+# In the driver, what goes with it and looks at each pointer is left out.
+RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false \
+        -gcflags=modernc.org/memory=-race=false -gcflags=modernc.org/sqlite=-d=checkptr=0
 
-# Folders that are tested one after another and without the race detector: browsers, and load.
+# It would have each process wait for a second before it ends, in case another race shows.
+RACING := GORACE=atexit_sleep_ms=0
+
+# Folders that are tested without the race detector, after the others: browsers, and load.
 ALONE := /(web|bench)(/|$$)
+
+# What takes longest begins first, so that no processor waits for the last one.
+LONG := /(cmd/tandem|simtest|syncer|store/(postgres|sqlite)|api|jobs)$$
+
+# How tests are run; `make test` has had all looked at by vet.
+TESTING = -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)')
 
 # What `make demo` and `make simtest` and so on pass on: make demo ARGS='--devices 200'
 ARGS    ?=
@@ -33,9 +44,10 @@ demo: build ## Build, then look at a simulated fleet that lives, on pages of its
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	@racing=$$($(GO) list $(PKG) | grep -vE '$(ALONE)'); alone=$$($(GO) list $(PKG) | grep -E '$(ALONE)'); set -e; \
-	if [ -n "$$racing" ]; then $(GO) test $(RACE) -timeout 30m $(if $(RUN),-run '$(RUN)') $$racing; fi; \
-	if [ -n "$$alone" ]; then $(GO) test -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $$alone; fi
+	@set -e; all=$$($(GO) list $(PKG)); of() { echo "$$all" | grep "$$@" || true; }; \
+	racing="$$(of -E '$(LONG)') $$(of -vE '$(LONG)|$(ALONE)')"; alone=$$(of -E '$(ALONE)'); \
+	if [ "$$racing" != " " ]; then $(RACING) $(GO) test $(RACE) $(TESTING) $$racing; fi; \
+	if [ -n "$$alone" ]; then CGO_ENABLED=0 $(GO) test -tags $(TAGS) -p 1 $(TESTING) $$alone; fi
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tandem/cmd/tandem/built"
 )
 
 // TestMain is the receiver of the deliveries where it is started as that.
@@ -27,13 +28,13 @@ func TestMain(m *testing.M) {
 // TestTableIsComplete measures everything on a tiny fleet: the figures mean nothing, but each is there.
 func TestTableIsComplete(t *testing.T) {
 	dir := t.TempDir()
-	program := filepath.Join(dir, "tandem")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "tandem/cmd/tandem").CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
+	program, err := built.Program(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
 	figuresFile := filepath.Join(dir, "bench.json")
 	var out, progress bytes.Buffer
-	err := run(t.Context(), []string{"-tandem", program, "-devices", "200", "-latency", "1ms", "-repeat", "1", "-memory", "100,200", "-json", figuresFile}, &out, &progress)
+	err = run(t.Context(), []string{"-tandem", program, "-devices", "200", "-latency", "1ms", "-repeat", "1", "-memory", "100,200", "-json", figuresFile}, &out, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}

@@ -9,8 +9,7 @@ import (
 
 	"tandem"
 	"tandem/registry"
-	"tandem/store/pgtest"
-	"tandem/store/postgres"
+	"tandem/store/postgres/postgrestest"
 )
 
 // staged makes a world in which the next run has every kind of remote write to make: creates, a recreation,
@@ -107,7 +106,7 @@ func killedAt(t *testing.T, db database, seed uint64, at moment, n int) (writes 
 
 // TestS24EveryWriteBoundary kills a run that makes every kind of write before and after each of them.
 func TestS24EveryWriteBoundary(t *testing.T) {
-	writes := killedAt(t, onSQLite(t.TempDir()), 1, before, 0)
+	writes := killedAt(t, onSQLite(t), 1, before, 0)
 	if writes < 14 {
 		t.Fatalf("the run makes %d writes; the staged world is to need more", writes)
 	}
@@ -116,7 +115,7 @@ func TestS24EveryWriteBoundary(t *testing.T) {
 		for _, at := range []moment{before, after} {
 			t.Run(fmt.Sprintf("%d %s", n, at), func(t *testing.T) {
 				t.Parallel()
-				killedAt(t, onSQLite(t.TempDir()), 1, at, n)
+				killedAt(t, onSQLite(t), 1, at, n)
 			})
 		}
 	}
@@ -124,7 +123,7 @@ func TestS24EveryWriteBoundary(t *testing.T) {
 
 // TestS24WriteBoundariesOnPostgres does so at a quarter of them.
 func TestS24WriteBoundariesOnPostgres(t *testing.T) {
-	url := onePostgres(t)
+	url := postgrestest.URL(t)
 	writes := killedAt(t, onPostgres(url, t.TempDir()), 1_000_000, before, 0)
 	t.Run("boundaries", func(t *testing.T) {
 		for n := 1; n <= writes; n += 4 {
@@ -136,21 +135,4 @@ func TestS24WriteBoundariesOnPostgres(t *testing.T) {
 			}
 		}
 	})
-}
-
-// onePostgres gives a database with its tables that worlds share, each in an organization of its own.
-func onePostgres(t *testing.T) string {
-	t.Helper()
-	url := pgtest.URL(t)
-	s, err := postgres.OpenForMigration(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return url
 }

@@ -8,24 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"tandem"
 )
-
-// build builds the program into a folder, without the race detector: its processes are many and short,
-// and what they share is a database, not memory.
-func build(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "tandem")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "tandem/cmd/tandem")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
-	}
-	return path, nil
-}
 
 // patience is how long a command may take before it counts as hanging.
 const patience = 60 * time.Second

@@ -22,7 +22,7 @@ func scenario(t *testing.T, seed uint64, config func(*tandem.ServiceConfig)) *wo
 			config(c)
 		}
 	}}
-	w, err := newWorld(t.Context(), seed, s, rand.New(rand.NewPCG(seed, 7)), onSQLite(t.TempDir()), tandemProgram)
+	w, err := newWorld(t.Context(), seed, s, rand.New(rand.NewPCG(seed, 7)), onSQLite(t), tandemProgram)
 	if w != nil {
 		t.Cleanup(func() {
 			if err := w.close(); err != nil {

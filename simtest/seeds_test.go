@@ -1,7 +1,6 @@
 package simtest
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -9,17 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"tandem/cmd/tandem/built"
 	"tandem/store/pgtest"
+	"tandem/store/postgres/postgrestest"
 )
 
 var (
 	oneSeed   = flag.Uint64("seed", 0, "play this seed alone")
-	seeds     = flag.Uint64("seeds", 30, "how many seeds to play on SQLite, and a sixth of them on PostgreSQL")
+	seeds     = flag.Uint64("seeds", 16, "how many seeds to play on SQLite, and a sixth of them on PostgreSQL")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
 	verbose   = flag.Bool("story", false, "tell the story of each seed, failed or not")
 )
 
-// tandemProgram is the program, built once for all tests.
+// tandemProgram is the program, built once for all tests; without the race detector: its processes are many and short,
+// and what they share is a database, not memory.
 var tandemProgram string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -38,7 +40,7 @@ func run(m *testing.M) int {
 				fmt.Fprintln(os.Stderr, "simtest:", err)
 			}
 		}()
-		tandemProgram, err = build(context.Background(), dir)
+		tandemProgram, err = built.Program(dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "simtest:", err)
@@ -64,14 +66,14 @@ func TestSeeds(t *testing.T) {
 	for _, seed := range chosen(*seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			playSeed(t, "TestSeeds", seed, onSQLite(t.TempDir()))
+			playSeed(t, "TestSeeds", seed, onSQLite(t))
 		})
 	}
 }
 
 // TestSeedsOnPostgres plays them on PostgreSQL, each in an organization of its own.
 func TestSeedsOnPostgres(t *testing.T) {
-	url := onePostgres(t)
+	url := postgrestest.URL(t)
 	t.Run("seeds", func(t *testing.T) {
 		for _, seed := range chosen((*seeds + 5) / 6) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {

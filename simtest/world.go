@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +21,7 @@ import (
 	"tandem/store"
 	"tandem/store/postgres"
 	"tandem/store/sqlite"
+	"tandem/store/sqlite/sqlitetest"
 )
 
 const serviceName = "prod"
@@ -33,13 +35,11 @@ type database struct {
 	log func() int64
 }
 
-// onSQLite gives a database file of its own in a folder.
-func onSQLite(dir string) database {
-	path := filepath.Join(dir, "tandem.db")
-	return database{url: "sqlite:" + path, keyFile: filepath.Join(dir, secret.FileName),
-		open: func(ctx context.Context) (*store.Store, error) {
-			return sqlite.Open(ctx, path, store.Options{AutoMigrate: true})
-		},
+// onSQLite gives a database file of the test's own.
+func onSQLite(t testing.TB) database {
+	path := sqlitetest.File(t)
+	return database{url: "sqlite:" + path, keyFile: filepath.Join(filepath.Dir(path), secret.FileName),
+		open: func(ctx context.Context) (*store.Store, error) { return sqlite.Open(ctx, path) },
 		log: func() int64 {
 			stat, err := os.Stat(path + "-wal")
 			if err != nil {
@@ -53,7 +53,7 @@ func onSQLite(dir string) database {
 func onPostgres(url, dir string) database {
 	return database{url: url, keyFile: filepath.Join(dir, secret.FileName), log: func() int64 { return -1 },
 		open: func(ctx context.Context) (*store.Store, error) {
-			return postgres.Open(ctx, url, store.Options{AutoMigrate: true})
+			return postgres.Open(ctx, url)
 		}}
 }
 

@@ -160,7 +160,7 @@ func TestWhatIsAcknowledgedOutlivesTheProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			s := &site{t: t, program: filepath.Join(dir, "tandem")}
+			s := &site{t: t, program: filepath.Join(dir, "tandem"), commands: plainProgram(t)}
 			self, err := os.Executable()
 			s.must(err)
 			s.must(os.Symlink(self, s.program))

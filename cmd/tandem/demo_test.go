@@ -23,6 +23,7 @@ type demoSite struct {
 
 // TestDemo: the link leads in, and there is to see what the tour tells of.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	out, said := io.Pipe()

@@ -91,6 +91,7 @@ func onTerminal(t *testing.T, typed string, env map[string]string, args ...strin
 
 // TestS28ATerminalAsks: a first run and changed settings show their plan, and no is no.
 func TestS28ATerminalAsks(t *testing.T) {
+	t.Parallel()
 	server, err := simulator.New(simulator.Options{Seed: 1, Projects: []simulator.Project{{ID: "demo", Keys: []string{"k"}, Devices: 12}}})
 	if err != nil {
 		t.Fatal(err)

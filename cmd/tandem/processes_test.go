@@ -32,7 +32,8 @@ import (
 type site struct {
 	t         *testing.T
 	simulator *simulator.Server
-	program   string   // the test binary as `tandem`
+	program   string   // the test binary as `tandem`, for servers
+	commands  string   // the plain program, for all else
 	env       []string // of every process
 	store     *store.Store
 	org       string
@@ -53,7 +54,7 @@ const siteDevices, siteLocal = 10_000, 100
 
 func newSite(t *testing.T, latency time.Duration) *site {
 	t.Helper()
-	s := &site{t: t}
+	s := &site{t: t, commands: plainProgram(t)}
 	var err error
 	s.simulator, err = simulator.New(simulator.Options{Seed: 3, Latency: simulator.Latency{Mean: latency},
 		Projects: []simulator.Project{{ID: "demo", Keys: []string{"the-secret-key"}, Devices: siteDevices}}})
@@ -107,7 +108,7 @@ func (s *site) must(err error) {
 // command runs a command to its end.
 func (s *site) command(args ...string) []byte {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), s.program, args...)
+	cmd := exec.CommandContext(s.t.Context(), s.commands, args...)
 	cmd.Env = s.env
 	out, err := cmd.Output()
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"tandem/cmd/tandem/built"
 	"tandem/golioth/simulator"
 	"tandem/store/pgtest"
 	"tandem/store/sqlite"
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := plainProgram(t)
+	commands := filepath.Dir(plainProgram(t))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -51,6 +52,7 @@ func TestScripts(t *testing.T) {
 		WorkdirRoot:         scriptRoot(t),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", commands+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			name, _ := strings.CutPrefix(filepath.Base(env.WorkDir), "script-")
 			if !slices.Contains([]string{"database_trouble", "doctor", "legacy", "organizations", "usage"}, name) { // those are about how it comes to be
 				if err := os.WriteFile(env.WorkDir+"/tandem.db", migrated, 0o600); err != nil {
@@ -79,17 +81,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// plainProgram builds the program as people have it, and gives its folder: with the race detector, the start of each of the
-// scripts' thousand commands would take a second. The servers of the scripts are this test binary, with it.
+// plainProgram gives the program without the race detector, for commands. Servers are this test binary, with it.
 func plainProgram(t *testing.T) string {
 	t.Helper()
-	folder := t.TempDir()
-	build := exec.Command("go", "build", "-tags", "codec.notfastpath,codec.notmono", "-o", filepath.Join(folder, "tandem"), ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
+	program, err := built.Program(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return folder
+	return program
 }
 
 // scriptRoot is where the scripts work: in memory where the system has a folder there, since what a disk's sync costs
@@ -292,7 +291,7 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Symlink(self, program))
 	cmd := exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log-level", "warn"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "WORK", "TANDEM_DATABASE_URL", "TMPDIR", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TANDEM_DATABASE_URL", "TMPDIR", "GOCOVERDIR", "GORACE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	if ts.Getenv("TANDEM_DATABASE_URL") == "" {

@@ -7,7 +7,6 @@
 // and each Page has cookies and storage of its own.
 //
 //	main.go      what the tests of one binary share, and its end
-//	program.go   building the program
 //	server.go    `tandem serve` as a process
 //	person.go    people: making accounts, signing in
 //	world.go     an organization for a test

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"tandem/cmd/tandem/built"
 	"tandem/store/pgtest"
 )
 
@@ -71,8 +72,8 @@ func once(t testing.TB, what string, missing func() bool, make func() error) {
 // the program's path.
 func program(t testing.TB) string {
 	t.Helper()
-	once(t, "build the program", func() bool { return shared.program == "" }, func() (err error) {
-		shared.program, err = build(shared.folder)
+	once(t, "the program", func() bool { return shared.program == "" }, func() (err error) {
+		shared.program, err = built.Program(shared.folder)
 		return err
 	})
 	return shared.program
