@@ -19,7 +19,8 @@ import (
 const (
 	commandGather = 5 * time.Millisecond // so that many devices are asked about at once
 	commandRetry  = 500 * time.Millisecond
-	commandPause  = 10 * time.Second // at most, before a connection that did not take one is tried again
+	commandAgain  = 250 * time.Millisecond // at least, between a device's asking for what it did not answer: each time is a transaction
+	commandPause  = 10 * time.Second       // at most, before a connection that did not take one is tried again
 	commandTime   = 10 * time.Second
 	mostError     = 500 // bytes of what a device says went wrong
 )
@@ -112,11 +113,13 @@ type dispatcher struct {
 	mu    sync.Mutex
 	by    map[string][]*subscription // by device
 	fresh map[string]bool            // devices that came since they were last asked about
+	again map[string]time.Time       // when those that came lately were asked about
+	swept time.Time                  // when again was last rid of what is old
 	due   map[string]bool            // devices that commands wait for
 }
 
 func newDispatcher(o *Options, check func(context.Context, Device) error) *dispatcher {
-	return &dispatcher{o: o, check: check, wake: make(chan struct{}, 1), fails: newComplaint(o, "hand out commands"), by: map[string][]*subscription{}, fresh: map[string]bool{}, due: map[string]bool{}}
+	return &dispatcher{o: o, check: check, wake: make(chan struct{}, 1), fails: newComplaint(o, "hand out commands"), by: map[string][]*subscription{}, fresh: map[string]bool{}, again: map[string]time.Time{}, due: map[string]bool{}}
 }
 
 func (d *dispatcher) poke() {
@@ -196,7 +199,11 @@ func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscript
 				continue
 			}
 			s := list[len(list)-1]
-			if left := s.after.Sub(now); left > 0 {
+			left := s.after.Sub(now)
+			if last, lately := d.again[id]; lately && d.fresh[id] {
+				left = max(left, last.Add(commandAgain).Sub(now))
+			}
+			if left > 0 {
 				if pause == 0 || left < pause {
 					pause = left
 				}
@@ -208,10 +215,27 @@ func (d *dispatcher) take() (groups map[asked][]string, to map[string]*subscript
 		}
 	}
 	for id := range to {
+		if d.fresh[id] {
+			d.again[id] = now
+		}
 		delete(d.fresh, id)
 		delete(d.due, id)
 	}
+	d.sweep(now)
 	return groups, to, pause
+}
+
+// sweep forgets who asked long enough ago. The lock is held.
+func (d *dispatcher) sweep(now time.Time) {
+	if now.Sub(d.swept) < commandAgain {
+		return
+	}
+	d.swept = now
+	for id, last := range d.again {
+		if now.Sub(last) >= commandAgain {
+			delete(d.again, id)
+		}
+	}
 }
 
 // tried notes whether a connection took all that it was handed; one that did not pauses, longer each time.

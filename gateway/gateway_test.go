@@ -2,13 +2,10 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,84 +368,6 @@ func TestPresence(t *testing.T) {
 		w.must(err)
 		equal(w, status(), tandem.Online)
 		equal(w, len(w.history(&w.device, "status")), 3)
-	})
-}
-
-func TestCommandsReachADeviceWhicheverProcessItIsAt(t *testing.T) {
-	onBoth(t, func(w *world) {
-		in := w.in(&w.device)
-		got := make(chan tandem.Command, 10)
-		send := func(name string) tandem.Command {
-			now := time.Now().UTC().Truncate(time.Microsecond)
-			c := tandem.Command{ID: id(), DeviceID: w.device.ID, Name: name, Payload: json.RawMessage(`{"on":true}`), Status: tandem.CommandQueued,
-				ExpiresAt: now.Add(time.Minute), CreatedAt: now, UpdatedAt: now}
-			w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutCommands: []tandem.Command{c}}))
-			return c
-		}
-		next := func() tandem.Command {
-			select {
-			case c := <-got:
-				return c
-			case <-time.After(5 * time.Second):
-				w.Fatal("no command came")
-				return tandem.Command{}
-			}
-		}
-		first := send("first")
-		deliver := func(c tandem.Command) error { got <- c; return nil }
-		cancel := w.g.Commands(in, tandem.ViaMQTT, deliver)
-		equal(w, next().ID, first.ID)
-		second := send("second")
-		equal(w, next().ID, second.ID)
-		w.must(w.g.Acknowledge(w.ctx, in, tandem.CommandAnswer{ID: first.ID, Reply: json.RawMessage(`{"done":1}`)}))
-		cancel()
-
-		other := w.open()
-		cancel = other.Commands(in, tandem.ViaCoAP, deliver) // what was not answered comes again
-		defer cancel()
-		equal(w, next().ID, second.ID)
-		w.must(other.Acknowledge(w.ctx, in, tandem.CommandAnswer{ID: second.ID, Failed: true, Error: "no such lamp"}))
-		w.want(other.Acknowledge(w.ctx, in, tandem.CommandAnswer{ID: "none"}), tandem.NotFound)
-		for c, want := range map[string]tandem.CommandStatus{first.ID: tandem.CommandAcknowledged, second.ID: tandem.CommandFailed} {
-			is, err := w.store.Command(w.ctx, w.org, c)
-			w.must(err)
-			equal(w, is.Status, want)
-		}
-	})
-}
-
-// TestACommandThatWasNotTakenComesAgain: whoever else has the device may take it, and who did not is asked again after a pause.
-func TestACommandThatWasNotTakenComesAgain(t *testing.T) {
-	onBoth(t, func(w *world) {
-		in := w.in(&w.device)
-		const refusals = 3
-		tries := make(chan tandem.Command, 100)
-		left := atomic.Int32{}
-		left.Store(refusals)
-		deliver := func(c tandem.Command) error {
-			tries <- c
-			if left.Add(-1) >= 0 {
-				return errors.New("too much waits for it")
-			}
-			return nil
-		}
-		defer w.g.Commands(in, tandem.ViaMQTT, deliver)()
-		defer w.open().Commands(in, tandem.ViaCoAP, deliver)()
-		now := time.Now().UTC().Truncate(time.Microsecond)
-		c := tandem.Command{ID: id(), DeviceID: w.device.ID, Name: "blink", Payload: json.RawMessage("null"), Status: tandem.CommandQueued,
-			ExpiresAt: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now}
-		w.must(w.store.Apply(w.ctx, w.org, &tandem.Changes{PutCommands: []tandem.Command{c}}))
-		for n := range refusals + 1 {
-			select {
-			case got := <-tries:
-				equal(w, got.ID, c.ID)
-			case <-time.After(20 * time.Second):
-				w.Fatalf("it came %d times", n)
-			}
-		}
-		is, err := w.store.Command(w.ctx, w.org, c.ID)
-		w.must(err)
-		equal(w, is.Status, tandem.CommandSent)
 	})
 }
 
