@@ -123,24 +123,29 @@ func (r *run) parkName(ctx context.Context, t takenName) error {
 	if at < 0 {
 		return nil
 	}
-	in := r.intent(&l, tandem.IntentRename, d.send[at:at+1]) // what else there is goes with its final name
+	_, err = r.parkAs(ctx, &l, r.intent(&l, tandem.IntentRename, d.send[at:at+1])) // what else there is goes with its final name
+	return err
+}
+
+// parkAs gives a device a temporary name on its way to the one that an intent is about, and reports whether it has it.
+func (r *run) parkAs(ctx context.Context, l *tandem.Linked, in tandem.Intent) (bool, error) {
 	in.Temporary = "tandem-renaming-" + l.Device.ID
 	a := l.Assignment
 	a.UpdatedAt = r.now()
 	if moved, err := r.commit(ctx, []*piece{{deviceID: l.Device.ID, assignmentID: a.ID,
 		changes: tandem.Changes{PutIntents: []tandem.Intent{in}, UpdateAssignments: []tandem.Assignment{a}}}}); err != nil || len(moved) > 0 {
-		return err
+		return false, err
 	}
 	if err := r.mayWrite(ctx, &in); err != nil {
-		return err
+		return false, err
 	}
 	quiet := context.WithoutCancel(ctx)
 	if _, err := r.remote.UpdateDevice(quiet, in.ExternalDeviceID, tandem.RemotePatch{Name: &in.Temporary}); err != nil {
 		r.freeze(in.DeviceID) // which name it has is not known: the intent stays open, and the next run settles it (S24)
-		return r.perDevice(ctx, &l, err, true)
+		return false, r.perDevice(ctx, l, err, true)
 	}
 	r.park(in)
-	return nil
+	return true, nil
 }
 
 // renewed is the intent of a parked device for what is sent to it now: the same intent, of the same name.

@@ -183,6 +183,9 @@ func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading
 	l := &of.linked
 	in := r.intent(l, tandem.IntentUpdate, []merge.Edit{edit})
 	in.Changes[0].Note = undoing
+	if parked, is := r.parkedAs(in.ExternalDeviceID); is && hasName(&in) {
+		in = renewed(parked, in)
+	}
 	a := l.Assignment
 	a.UpdatedAt = r.now()
 	p.changes.PutIntents, p.changes.UpdateAssignments = []tandem.Intent{in}, []tandem.Assignment{a}
@@ -202,7 +205,9 @@ func (r *run) undoThere(ctx context.Context, c *committer, of *pair, now reading
 		after.reply, after.answered = &rd, true
 	case again && tandem.Is(err, tandem.Exists):
 		nothing := &piece{deviceID: l.Device.ID, assignmentID: l.Assignment.ID, counts: tandem.Summary{Processed: -1, Successful: -1}}
-		nothing.changes.DropIntents = []string{in.ID}
+		if in.Temporary == "" { // a parked device keeps its intent
+			nothing.changes.DropIntents = []string{in.ID}
+		}
 		if err := c.put(nothing); err != nil {
 			return err
 		}

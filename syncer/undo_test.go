@@ -65,6 +65,46 @@ func TestS29UndoOfMany(t *testing.T) {
 	}
 }
 
+// TestS29UndoOfRings: two devices that exchanged their names, and three that did so round, have their own again; a name that
+// a stranger has taken meanwhile is named, and stays.
+func TestS29UndoOfRings(t *testing.T) {
+	for name, options := range map[string][]option{"sqlite": nil, "postgresql": {onPostgres}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options...)
+			ids := w.remotes("gate", 6)
+			w.completed(w.sync(tandem.OpBidirectional))
+			before := w.sides()
+			w.advance(time.Minute)
+			for i, next := range []int{1, 0, 3, 4, 2} {
+				w.setHere(w.localOf(ids[i]).ID, "name", fmt.Sprintf("gate-%03d", next))
+			}
+			w.setHere(w.localOf(ids[5]).ID, "name", "last")
+			run := w.sync(tandem.OpBidirectional)
+			w.completed(run)
+			w.equal(w.remoteDevice(ids[0]).Name, "gate-001")
+			undone := w.reverted(run)
+			w.completed(undone)
+			w.equal(undone.Summary.Remote.Updated, 6)
+			w.completed(w.sync(tandem.OpBidirectional))
+			w.equal(w.sides(), before)
+			w.equal(len(w.intents()), 0)
+			w.completed(w.quiet(tandem.OpBidirectional))
+
+			w.advance(time.Minute)
+			w.setHere(w.localOf(ids[0]).ID, "name", "free")
+			again := w.sync(tandem.OpBidirectional)
+			w.completed(again)
+			taken := "gate-000"
+			w.editRemote(w.remote("stranger"), tandem.RemotePatch{Name: &taken})
+			told, err := w.engine.Revert(w.ctx, w.org, again.ID, "ada", nil) // a preview does not ask who has which name
+			w.must(err)
+			w.ended(told, tandem.RunPartial)
+			w.equal([]any{w.remoteDevice(ids[0]).Name, len(w.told(told))}, []any{"free", 1})
+		})
+	}
+}
+
 // TestS18Revert: what undoing would delete or roll out is guarded like everything else, exactly that is held
 // back, and a person lets it through.
 func TestS18Revert(t *testing.T) {

@@ -2,11 +2,9 @@ package syncer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
-	"sync"
 
 	"tandem"
 )
@@ -136,76 +134,6 @@ func together(rows []tandem.Entry) int {
 		all = max(all, one)
 	}
 	return len(rows)
-}
-
-// refusals are changes whose old name or hardware id another device has for now.
-type refusals struct {
-	mu   sync.Mutex
-	list []*tandem.Change
-}
-
-func (x *refusals) add(was *tandem.Change) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.list = append(x.list, was)
-}
-
-func (x *refusals) take() []*tandem.Change {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	list := x.list
-	x.list = nil
-	return list
-}
-
-// undoTaken tries again what was refused as taken, as long as one gets through: whoever has its name back
-// has freed the one that another waits for. What stays refused is named.
-func (r *run) undoTaken(ctx context.Context, x *refusals) error {
-	c := r.startCommitter(context.WithoutCancel(ctx))
-	defer c.stop()
-	list := x.take()
-	for before := -1; len(list) > 0 && len(list) != before; {
-		before = len(list)
-		waits := make(map[string]*tandem.Change, len(list))
-		for _, was := range list {
-			waits[wantedName(was)] = was
-		}
-		delete(waits, "")
-		through := make(map[*tandem.Change]bool, len(list))
-		for _, was := range list {
-			for next := was; next != nil && !through[next]; next = waits[freedName(next)] {
-				if err := r.border(ctx); err != nil {
-					return err
-				}
-				if err := r.undoDevice(ctx, c, nil, []*tandem.Change{next}, x); err != nil {
-					return err
-				}
-				if len(x.take()) > 0 {
-					break // it is tried again when its name is free
-				}
-				through[next] = true
-			}
-		}
-		list = slices.DeleteFunc(list, func(was *tandem.Change) bool { return through[was] })
-	}
-	for _, was := range list {
-		if err := r.undoDevice(ctx, c, nil, []*tandem.Change{was}, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wantedName gives the name that undoing a rename gives back, freedName the one that it frees.
-func wantedName(was *tandem.Change) string { return nameIn(was, was.Before) }
-func freedName(was *tandem.Change) string  { return nameIn(was, was.After) }
-
-func nameIn(was *tandem.Change, v json.RawMessage) string {
-	if was.Path != "name" {
-		return ""
-	}
-	name, _ := decode(v).(string)
-	return name
 }
 
 // undoTogether undoes entries, those of a device one after another.
