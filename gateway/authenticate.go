@@ -122,7 +122,7 @@ func (g *Gateway) current(ctx context.Context, d Device) (*entry, error) {
 
 // admit looks a credential up and lets the device in, if proved says so.
 func (g *Gateway) admit(ctx context.Context, key credentialKey, address string, proved func(*entry, time.Time) bool) (Device, *entry, error) {
-	if wait := g.failures.wait(address, key); wait > 0 {
+	if wait := g.failures.wait(address, key); wait > 0 && !g.remembers(key, proved) {
 		g.o.Meter.Count("", Throttled, 1)
 		return Device{}, nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: authenticate", Message: "there were too many wrong credentials",
 			Hint: "wait, and check the device's credential", RetryAfter: wait}
@@ -139,6 +139,14 @@ func (g *Gateway) admit(ctx context.Context, key credentialKey, address string, 
 	}
 	g.uses.note(&e.found.Credential, now)
 	return e.device(key), e, nil
+}
+
+// remembers reports whether a device proves itself by what is kept of it. Such a one is not held up by who guesses from the same
+// address, as behind the router of a provider: its secret is random, and nobody finds it by asking often. A key of CoAP
+// may be somebody's choice, and is proved later.
+func (g *Gateway) remembers(key credentialKey, proved func(*entry, time.Time) bool) bool {
+	e := g.known.kept(key)
+	return key.kind != tandem.PSKCredential && e != nil && proved(e, g.o.Clock())
 }
 
 // HashSecret is what is kept of a random secret: SHA-256, hex.

@@ -52,6 +52,31 @@ func TestManyGuessesOfOneNetworkAreSlowedDown(t *testing.T) {
 	}
 }
 
+// TestWhoGuessesLocksOutNobodyWhoWasThere: devices behind one address with somebody who guesses are let in when they were
+// before; others wait, and so does a wrong secret of theirs.
+func TestWhoGuessesLocksOutNobodyWhoWasThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlitetest.Open(t))
+	const address = "192.0.2.1"
+	d := w.newDevice("sensor-2")
+	here, stranger := w.credential(&w.device, tandem.PasswordCredential), w.credential(&d, tandem.PasswordCredential)
+	right, late := claim(&here), claim(&stranger)
+	right.Address, late.Address = address, address
+	_, err := w.g.Authenticate(w.ctx, right)
+	w.must(err)
+	for i := range 100 {
+		_, err = w.g.Authenticate(w.ctx, gateway.Claim{Kind: tandem.TokenCredential, Secret: fmt.Sprint("tdd_", i), Address: address})
+	}
+	w.want(err, tandem.RateLimited)
+	_, err = w.g.Authenticate(w.ctx, right)
+	w.must(err)
+	_, err = w.g.Authenticate(w.ctx, late)
+	w.want(err, tandem.RateLimited)
+	right.Secret = "another"
+	_, err = w.g.Authenticate(w.ctx, right)
+	w.want(err, tandem.RateLimited)
+}
+
 // stuck is a database that takes its time.
 type stuck struct {
 	tandem.ServerStore
