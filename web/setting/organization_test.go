@@ -3,6 +3,7 @@ package setting_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"tandem"
 	"tandem/registry"
@@ -74,6 +75,9 @@ func TestRetention(t *testing.T) {
 	p := w.Browser(t, webtest.Options{})
 	p.Open("settings/retention")
 	p.SeeIn("#retention tr >> Runs", "17 days")
+	p.SeeIn("#retention tr >> Runs", "from before "+time.Now().UTC().AddDate(0, 0, -17).Format("2 January 2006"))
+	p.SeeIn("#retention tr >> Runs", "Open conflicts")
+	p.SeeIn("#retention tr >> Commands", "--keep-commands")
 	p.SeeIn("#retention tr >> Audit", "for ever")
 	p.SeeIn("#retention tr >> Audit", "--keep-audit")
 }
