@@ -196,7 +196,7 @@ func (m many) run(ctx context.Context, dry bool, say func(outcome)) (outcome, er
 	var o outcome
 	if m.Do == "unlink" {
 		return o, m.Sel.each(ctx, m.c, most, func(found []tandem.DeviceRow) error {
-			for some := range slices.Chunk(found, size) {
+			for some := range slices.Chunk(found, min(size, few)) { // each is a transaction of its own
 				if ctx.Err() != nil {
 					break
 				}

@@ -16,6 +16,7 @@ import (
 const (
 	atOnce = 500
 	piece  = 100
+	few    = 10 // of what is done one by one
 )
 
 // long reports whether it takes so long that people want to see how far it is.
@@ -61,7 +62,7 @@ func (m many) linkCrowd() error {
 			if _, _, err := m.c.Registry().Link(ctx, m.c.Actor, m.c.Org.ID, m.service().ID, p.Device.ID, p.External); err != nil {
 				one.Error, one.Refusal = err, err.Error()
 			}
-			if m.Result.add(one, true); (i+1)%10 == 0 {
+			if m.Result.add(one, true); (i+1)%few == 0 {
 				say(far(i+1, len(fit)))
 			}
 		}
