@@ -2,6 +2,7 @@ package notlinked_test
 
 import (
 	"testing"
+	"time"
 
 	"tandem"
 	"tandem/golioth/simulator"
@@ -209,4 +210,18 @@ func TestRefused(t *testing.T) {
 	if n := len(w.notLinked(all)); n != 2 {
 		t.Errorf("%d are listed, want 2", n)
 	}
+}
+
+// TestFarIsShown: while a page is still coming it shows how far it is.
+func TestFarIsShown(t *testing.T) {
+	t.Parallel()
+	w := open(t, 3)
+	w.Simulator.SetLatency(simulator.Latency{Mean: 2 * time.Second})
+	p := w.Browser(t, webtest.Options{})
+	p.Open("not-linked")
+	p.Click("button >> Import all 3")
+	p.WaitFor(".working .said progress")
+	w.Simulator.SetLatency(simulator.Latency{})
+	p.WaitGone(".working")
+	p.SeeIn("main", "3 devices")
 }
