@@ -49,7 +49,7 @@ func (g *Gateway) Authenticate(ctx context.Context, claim Claim) (Device, error)
 	if claim.Kind != tandem.TokenCredential && claim.Kind != tandem.PasswordCredential || claim.Secret == "" {
 		return Device{}, errWrong()
 	}
-	d, _, err := g.admit(ctx, key, claim.Address, func(e *entry, now time.Time) bool {
+	d, _, err := g.admit(ctx, key, claim.Address, hash, func(e *entry, now time.Time) bool {
 		c := &e.found.Credential
 		is := subtle.ConstantTimeCompare([]byte(hash), []byte(c.Hash))
 		was := subtle.ConstantTimeCompare([]byte(hash), []byte(c.PreviousHash))
@@ -64,7 +64,7 @@ func (g *Gateway) Authenticate(ctx context.Context, claim Claim) (Device, error)
 // PSK gives the pre-shared key of an identity and whose it is. Errors are those of Authenticate; whether the other side
 // has the key is for the handshake to find out.
 func (g *Gateway) PSK(ctx context.Context, identity, address string) (Device, []byte, error) {
-	d, e, err := g.admit(ctx, credentialKey{tandem.PSKCredential, identity}, address, func(e *entry, _ time.Time) bool { return len(e.psk) > 0 })
+	d, e, err := g.admit(ctx, credentialKey{tandem.PSKCredential, identity}, address, "", func(e *entry, _ time.Time) bool { return len(e.psk) > 0 })
 	if err != nil {
 		return d, nil, err
 	}
@@ -84,7 +84,7 @@ func (g *Gateway) Certificate(ctx context.Context, certificate *x509.Certificate
 	if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
 		return Device{}, errWrong()
 	}
-	d, _, err := g.admit(ctx, credentialKey{tandem.CertificateCredential, Fingerprint(certificate.Raw)}, address, func(*entry, time.Time) bool { return true })
+	d, _, err := g.admit(ctx, credentialKey{tandem.CertificateCredential, Fingerprint(certificate.Raw)}, address, "", func(*entry, time.Time) bool { return true })
 	return d, err
 }
 
@@ -120,9 +120,9 @@ func (g *Gateway) current(ctx context.Context, d Device) (*entry, error) {
 	return e, nil
 }
 
-// admit looks a credential up and lets the device in, if proved says so.
-func (g *Gateway) admit(ctx context.Context, key credentialKey, address string, proved func(*entry, time.Time) bool) (Device, *entry, error) {
-	if wait := g.failures.wait(address, key); wait > 0 && !g.remembers(key, proved) {
+// admit looks a credential up and lets the device in, if proved says so. Shown is the hash of the secret, where there is one.
+func (g *Gateway) admit(ctx context.Context, key credentialKey, address, shown string, proved func(*entry, time.Time) bool) (Device, *entry, error) {
+	if wait := g.failures.wait(address, key); wait > 0 && !g.proven.is(key, shown) {
 		g.o.Meter.Count("", Throttled, 1)
 		return Device{}, nil, &tandem.Error{Code: tandem.RateLimited, Op: "gateway: authenticate", Message: "there were too many wrong credentials",
 			Hint: "wait, and check the device's credential", RetryAfter: wait}
@@ -134,19 +134,13 @@ func (g *Gateway) admit(ctx context.Context, key credentialKey, address string, 
 	now := g.o.Clock()
 	if fits := proved(e, now); !fits || !e.lets(now) { // proved is asked in any case, for the time that it takes
 		g.failures.note(address, key)
+		g.proven.drop(key, shown)
 		g.o.Meter.Count("", Unauthentic, 1)
 		return Device{}, nil, errWrong()
 	}
+	g.proven.put(key, shown)
 	g.uses.note(&e.found.Credential, now)
 	return e.device(key), e, nil
-}
-
-// remembers reports whether a device proves itself by what is kept of it. Such a one is not held up by who guesses from the same
-// address, as behind the router of a provider: its secret is random, and nobody finds it by asking often. A key of CoAP
-// may be somebody's choice, and is proved later.
-func (g *Gateway) remembers(key credentialKey, proved func(*entry, time.Time) bool) bool {
-	e := g.known.kept(key)
-	return key.kind != tandem.PSKCredential && e != nil && proved(e, g.o.Clock())
 }
 
 // HashSecret is what is kept of a random secret: SHA-256, hex.

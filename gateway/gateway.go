@@ -57,6 +57,7 @@ type Gateway struct {
 	commits  *committer
 	commands *dispatcher
 	failures *failures
+	proven   proven
 	uses     uses
 	stop     context.CancelFunc
 	ended    sync.WaitGroup

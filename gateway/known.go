@@ -123,13 +123,6 @@ func (k *known) settled(key credentialKey) *entry {
 	return nil
 }
 
-// kept gives what was known of a credential lately, whether or not it still counts; nil for nothing.
-func (k *known) kept(key credentialKey) *entry {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.by[key]
-}
-
 // look asks the database, on behalf of all who wait for the same credential.
 func (k *known) look(ctx context.Context, key credentialKey, done chan struct{}, dropped int64) (e *entry, err error) {
 	defer func() {
