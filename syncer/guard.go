@@ -77,13 +77,21 @@ func (r *run) guardRemovals(ctx context.Context, w *work, l *listed) error {
 	}
 	if empty || over {
 		r.guard.removalsHeld = true
-		text := fmt.Sprintf("%d devices would be deleted, unlinked or recreated (%d more within 24 hours) of %d linked", w.removals, earlier, linked)
+		text := fmt.Sprintf("%d devices would be deleted, unlinked or recreated of %d linked%s", w.removals, linked, earlierText(earlier))
 		if empty {
 			text = fmt.Sprintf("the service lists no device at all, where %d were linked", linked)
 		}
 		r.block(text)
 	}
 	return nil
+}
+
+// earlierText says how many a guard counts from before, where there are any.
+func earlierText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d more were within 24 hours", n)
 }
 
 // rollsOut reports whether an edit for the remote is one that the guard on changes counts.
@@ -127,7 +135,7 @@ func (r *run) guardRollouts(ctx context.Context) error {
 	}
 	if aboveRatio(n+g.earlier, g.linked, r.service.Config.Guards.MaxChange) {
 		g.changesHeld.Store(true)
-		r.block(fmt.Sprintf("enabled or cohort of %d devices would be changed on the service (%d more within 24 hours) of %d linked", n, g.earlier, g.linked))
+		r.block(fmt.Sprintf("enabled or cohort of %d devices would be changed on the service of %d linked%s", n, g.linked, earlierText(g.earlier)))
 	}
 	return nil
 }

@@ -49,6 +49,9 @@ func (v many) takes() int {
 	return n
 }
 
+// entered reports whether a value came with the form, an empty one included.
+func (v many) entered() bool { return v.query.Has("value") }
+
 // chosen reports whether it can be previewed: a choice is made, with what it needs.
 func (v many) chosen() bool {
 	return v.take != "" && (v.take != tandem.TakeValue || v.value.text != "" && v.value.problem == "")
@@ -153,7 +156,7 @@ func (v *many) compare(c *shell.Call) error {
 // settlement is what is asked for.
 func (v *many) settlement() tandem.Settlement {
 	s := tandem.Settlement{Filter: v.filter(), Take: v.take}
-	if v.take == tandem.TakeValue {
+	if v.take == tandem.TakeValue && v.entered() { // nothing is wrong with what nobody has typed yet
 		s.Value, v.value.problem = v.value.parse(v.field)
 	}
 	return s

@@ -173,6 +173,17 @@ func TestSettleMany(t *testing.T) {
 		}
 	}
 
+	// A value for many: nothing is wrong before anything was typed.
+	p.Click("#groups a >> Settle all")
+	p.Click("#settle input[value=value]")
+	p.WaitFor("#settle input[name=value]")
+	if n := p.Count("#settle .invalid-feedback"); n != 0 {
+		t.Error("an empty value is complained about before anybody typed")
+	}
+	p.Click("#settle button >> Show what it does")
+	p.SeeIn("#settle .invalid-feedback", "cannot be empty")
+	p.Click("#settle button >> Cancel")
+
 	// The group of the field: another choice is previewed, then done.
 	p.Click("#groups a >> Settle all")
 	p.SeeIn("#settle", "3 open conflicts: what is to be done?")

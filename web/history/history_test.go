@@ -79,6 +79,34 @@ func TestList(t *testing.T) {
 	p.See("No run fits")
 }
 
+// TestTheSameAgain: what the schedule repeats is folded below the newest, found there, and stays unfolded while the list moves.
+func TestTheSameAgain(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.Sync()
+	var runs []tandem.Run
+	for range 3 {
+		runs = append(runs, w.Scheduled())
+	}
+	p := w.Browser(t, webtest.Options{})
+	p.Open("history")
+	p.SeeIn("#live", "Live")
+	rows := "#runs .card-table tbody tr:not(.same)"
+	p.WaitCount(rows, func(n int) bool { return n == 3 }) // the newest of them, and two by hand
+	p.SeeIn("#runs .same", "2 earlier runs by the schedule came to the same and changed nothing")
+	p.SeeIn("#runs [data-total]", "1–5 of 5")
+	p.Axe()
+	p.Click("#runs .same summary")
+	w.Sync() // by hand: it stands by itself, and the list is read again
+	p.WaitCount(rows, func(n int) bool { return n == 4 })
+	p.Click(`#runs .same a[href$="` + runs[0].ID + `"]`)
+	p.WaitPath(w.Path("history/" + runs[0].ID))
+	p.Open("history?trigger=manual")
+	p.WaitCount("#runs .same", func(n int) bool { return n == 0 })
+	p.Open("")
+	p.SeeIn("#activity", "the same 2 times before")
+}
+
 // TestRunPage: what a run did is found by device, and downloaded as it is listed.
 func TestRunPage(t *testing.T) {
 	t.Parallel()
@@ -108,6 +136,21 @@ func TestRunPage(t *testing.T) {
 	}
 }
 
+// TestConflictOfARun: a run that met a conflict shows what each side has, and leads to where it is settled.
+func TestConflictOfARun(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	c := w.Conflict(w.rows[0], "name", "named here", "named there")
+	p := w.Browser(t, webtest.Options{Width: webtest.Phone})
+	p.Open("history/" + c.RunID)
+	p.SeeIn("#groups", "Changed on both sides")
+	p.SeeIn("#entries", "Here: named here")
+	p.SeeIn("#entries", "On Golioth: named there")
+	p.Axe()
+	p.Click("#groups a >> Settle them")
+	p.WaitPath(w.Path("conflicts"))
+}
+
 // TestCauses: what did not get done is grouped by its cause, with the device and what to do.
 func TestCauses(t *testing.T) {
 	t.Parallel()
@@ -123,7 +166,8 @@ func TestCauses(t *testing.T) {
 	}
 	p := w.Browser(t, webtest.Options{})
 	p.Open("history/" + run.ID)
-	p.SeeIn("#groups", groups[0].Hint)
+	p.SeeIn("#groups", strings.TrimPrefix(groups[0].Hint, groups[0].Hint[:1])) // as a sentence
+	p.SeeIn("#state", "It went through, but 1 device failed.")
 	p.Click("#groups a >> refused there")
 	p.WaitPath(w.Path("devices/" + row.ID))
 }
@@ -189,6 +233,7 @@ func TestLetThrough(t *testing.T) {
 	}
 	p.Open("history/" + run.ID)
 	p.SeeIn("#state", "This run waits for somebody")
+	p.NotSeeIn("#state", "ended with an error") // it waits, and says why once
 	p.Click("#state button >> Let it through")
 	p.Confirm(true)
 	p.Told("let through")

@@ -392,6 +392,35 @@ func TestRolesSeeWhatTheyMayDo(t *testing.T) {
 	}
 }
 
+// What Golioth would refuse is said before anything is applied, and not offered where nothing else is left.
+func TestWhatWouldBeRefused(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.Sync()
+	rows := w.Fleet()
+	w.Edit(rows[0], "name", rows[1].Name)
+	p := w.page(webtest.Options{})
+	p.Click("button >> Preview: Full sync")
+	p.See("Golioth would refuse 1 of these changes")
+	p.SeeIn("#rows", "would be refused")
+	if p.Count("button >> Apply") != 0 {
+		t.Error("applying what would be refused is offered")
+	}
+	p.Axe()
+	w.Edit(rows[2], "name", "Renamed here")
+	p.Open("sync")
+	p.Click("button >> Preview: Full sync")
+	p.Click("a >> Show them")
+	p.SeeIn("#rows", rows[1].Name)
+	p.NotSeeIn("#rows", "Renamed here")
+	p.Click("button >> Apply 2 changes")
+	p.Told("being applied")
+	run := w.ended(tandem.RunPartial)
+	if got := w.Remote(rows[2]).Name; got != "Renamed here" || run.Summary.Failed != 1 {
+		t.Errorf("there the name is %q, %d failed", got, run.Summary.Failed)
+	}
+}
+
 func TestAPreviewThatFailsSaysWhy(t *testing.T) {
 	t.Parallel()
 	w := open(t)

@@ -16,10 +16,11 @@ import (
 
 // server is a `tandem serve` process.
 type server struct {
-	url    string
-	folder string // with its keys
-	cmd    *exec.Cmd
-	ended  chan struct{}
+	url      string
+	folder   string // with its keys
+	database string
+	cmd      *exec.Cmd
+	ended    chan struct{}
 
 	mu   sync.Mutex
 	said bytes.Buffer // what it wrote, both streams
@@ -42,7 +43,7 @@ func (s *server) log() string {
 // serve starts the program over a database and waits until it says where it is. All requests come from one address here,
 // and services are on this machine: neither is a reason to refuse them.
 func serve(program, folder, database string, flags ...string) (*server, error) {
-	s := &server{folder: folder, ended: make(chan struct{})}
+	s := &server{folder: folder, database: database, ended: make(chan struct{})}
 	args := []string{"serve", "--listen", "127.0.0.1:0", "--address-rate=-1", "--token-rate=-1", "--webhook-rate=-1", "--allow-private-addresses", "--log-level", "warn"}
 	s.cmd = exec.Command(program, append(args, flags...)...)
 	s.cmd.Env = append(os.Environ(), "TANDEM_DATABASE_URL="+database, "TANDEM_KEY_FILE="+filepath.Join(folder, "tandem.key"), "NO_COLOR=1")
@@ -98,10 +99,11 @@ func (s *server) stop() error {
 	}
 }
 
-// waitFor asks again and again until it is so.
+// waitFor asks again and again until it is so, less often the longer it takes: asking takes time of what is waited for.
 func waitFor(patience time.Duration, so func() (bool, error)) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	pause := 10 * time.Millisecond
+	again := time.NewTimer(pause)
+	defer again.Stop()
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
@@ -110,7 +112,9 @@ func waitFor(patience time.Duration, so func() (bool, error)) error {
 			return err
 		}
 		select {
-		case <-tick.C:
+		case <-again.C:
+			pause = min(2*pause, 100*time.Millisecond)
+			again.Reset(pause)
 		case <-late.C:
 			return fmt.Errorf("not within %s", patience)
 		}

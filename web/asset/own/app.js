@@ -129,8 +129,8 @@ reach();
 addEventListener("resize", reach);
 
 // What a person unfolded stays so when its part is read again.
-document.body.addEventListener("htmx:before:morph:attr", (event) => {
-  if (event.target.matches("details") && event.detail.attrName === "open" && event.detail.newValue === null) event.preventDefault();
+window.htmx?.registerExtension("unfolded", {
+  htmx_before_morph_attr: (element, { attrName, newValue }) => !(attrName === "open" && newValue === null && element.matches("details")),
 });
 
 // What a reply brought.

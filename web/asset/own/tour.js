@@ -4,7 +4,7 @@
   const steps = [
     ["", "What you see", "A fleet of simulated devices that live: figures and plots move by themselves. On the right is what needs somebody. Everything here also goes by keyboard: Tab and Enter."],
     ["/devices?sync=error", "A device that fails", "These could not be synced. Open one: its page says why, and shows it here, as last agreed, and on Golioth, side by side."],
-    ["/conflicts", "A conflict", "These names were changed on both sides, so neither was overwritten. Press l to keep ours, g to take Golioth's, or mark several and settle them at once."],
+    ["/conflicts", "A conflict", "These names were changed on both sides, so neither was overwritten. Press j to go to one, then l to keep ours or g to take Golioth's; or mark several and settle them at once."],
     ["/sync", "A sync, previewed", "Preview shows what a sync would do, on both sides, before anything happens. Apply does exactly that."],
     ["/history", "Undo", "Every run is here, with all that it changed. Open one and undo it: what was edited since is left alone."],
     ["/integrations", "Settings", "One service does not answer, and one waits until somebody lets its deletions through. Open a service to change its interval, fields or strategy."],
