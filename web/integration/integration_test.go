@@ -180,6 +180,10 @@ func TestTheIntervalIsChanged(t *testing.T) {
 	if s := w.stored(); s.SyncInterval != 450 {
 		t.Errorf("it is every %d s", s.SyncInterval)
 	}
+	p.Fill("label >> Custom: minutes", "0") // which keeps nobody from another choice
+	p.Choose("label >> How often", "Every 15 minutes")
+	p.Click("button >> Save")
+	w.Wait("another interval", func() bool { return w.stored().SyncInterval == 900 })
 }
 
 func TestEverySettingIsStored(t *testing.T) {

@@ -5,7 +5,10 @@
     for (const place of document.querySelectorAll("[data-shown-when]")) {
       const [name, value] = place.dataset.shownWhen.split("=");
       const field = place.closest("form")?.elements[name];
-      if (field) place.hidden = !value.split(",").includes(field.value);
+      if (!field) continue;
+      place.hidden = !value.split(",").includes(field.value);
+      // What nobody sees must not keep the form from being sent: of what is read-only nothing is asked.
+      for (const input of place.querySelectorAll("input, textarea")) input.readOnly = place.hidden;
     }
   }
   all();
