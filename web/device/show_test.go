@@ -111,6 +111,11 @@ func TestSecondEditor(t *testing.T) {
 	w.update(d.ID, registry.DeviceEdit{Name: of("Theirs"), DeviceType: of("valve")})
 	p.Click("button >> Save")
 	p.SeeIn("#device-form", "Somebody else changed this device")
+	var top float64
+	p.Eval(`document.querySelector("#device-form .alert").getBoundingClientRect().top`, &top)
+	if top < 0 || top > 700 {
+		t.Errorf("what somebody else changed is shown out of sight, at %v", top)
+	}
 	p.SeeIn("#clashes", "Theirs")
 	p.SeeIn("#clashes", "Mine")
 	p.SeeIn("#clashes", "valve")

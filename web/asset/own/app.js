@@ -139,7 +139,12 @@ document.body.addEventListener("htmx:after:settle", () => {
   clocks();
   reach();
   for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) dialog.showModal();
-  for (const form of document.querySelectorAll("form[data-focus-invalid]")) form.querySelector("[aria-invalid]")?.focus();
+  // What is wrong with a form, or what somebody else changed meanwhile, is brought to the person's eyes: once, since other parts settle too.
+  for (const form of document.querySelectorAll("form[data-focus-invalid]:not([data-looked])")) {
+    form.dataset.looked = "yes";
+    const wrong = form.querySelector("[aria-invalid]");
+    if (wrong) wrong.focus(); else form.querySelector(".alert[role=alert]")?.scrollIntoView({ block: "start" });
+  }
   for (const table of document.querySelectorAll("[data-select]")) counted(table);
 });
 document.addEventListener("close", (event) => {
