@@ -69,6 +69,7 @@ type Options struct {
 	As        *Person // who is signed in; the world's Owner, unless said
 	SignedOut bool    // nobody is
 	NoCache   bool    // load everything for each page, as at the first visit
+	Both      bool    // what is looked at is looked at in the other theme too
 }
 
 // String says in a word what the options make of a page.
@@ -161,11 +162,11 @@ func (p *Page) window(height int64) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// Each does the same with the page in light and dark, on a desktop and on a phone, each in a test of its own. It also
-// looks whether the page fits the width and whether each control says what it is.
+// Each does the same with the page on a desktop and on a phone, each in a test of its own. What it looks at meanwhile, and
+// at the end whether the page fits the width and each control says what it is, it looks at in light and in dark.
 func (w *World) Each(t *testing.T, body func(t *testing.T, p *Page)) {
 	t.Helper()
-	for _, o := range Variants() {
+	for _, o := range []Options{{Theme: "light", Width: Desktop, Both: true}, {Theme: "dark", Width: Phone, Both: true}} {
 		t.Run(o.String(), func(t *testing.T) {
 			p := w.Browser(t, o)
 			body(t, p)

@@ -29,14 +29,44 @@ type finding struct {
 	}
 }
 
+// themes looks at the page as it is, and where both themes are asked for in the other one too.
+func (p *Page) themes(look func()) {
+	p.t.Helper()
+	look()
+	if !p.options.Both {
+		return
+	}
+	was := p.options.Theme
+	for _, theme := range []string{map[string]string{"light": "dark", "dark": "light"}[was], was} {
+		// As the page's own button does; what changes its colour by and by has done so.
+		if err := p.evaluate(`(document.documentElement.dataset.bsTheme = "`+theme+`", dispatchEvent(new Event("themechange")),
+			new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() =>
+				Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished)))).then(() => true)`, nil); err != nil {
+			p.fatal("show the page in %s: %v", theme, err)
+		}
+		if p.options.Theme = theme; theme != was {
+			look()
+		}
+	}
+}
+
 // Axe fails the test for each serious accessibility problem of what the page shows now.
 func (p *Page) Axe() {
 	p.t.Helper()
+	p.themes(p.axe)
+}
+
+// axe does so in the theme that the page has.
+func (p *Page) axe() {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 2*Patience)
 	defer cancel()
-	// Through DevTools: the page's own policy lets no such script in.
+	// Through DevTools: the page's own policy lets no such script in. It is long, and may be there already.
 	if err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := chromedp.Evaluate[bool]("typeof axe === 'object' || ("+"(() => { "+axe+"\n; })(), true)")(ctx, t)
+		there, err := chromedp.Evaluate[bool]("typeof axe === 'object'")(ctx, t)
+		if err == nil && !there {
+			_, err = chromedp.Evaluate[bool]("(() => { "+axe+"\n; })(), true")(ctx, t)
+		}
 		return err
 	})); err != nil {
 		p.fatal("load axe: %v", err)
@@ -63,6 +93,12 @@ func (p *Page) Axe() {
 
 // Fits fails the test where the page is wider than its window.
 func (p *Page) Fits() {
+	p.t.Helper()
+	p.themes(p.fits)
+}
+
+// fits does so in the theme that the page has.
+func (p *Page) fits() {
 	p.t.Helper()
 	var wide *string
 	if err := p.ask(&wide, "wide", p.options.Width); err != nil {

@@ -101,7 +101,7 @@ func (s *server) stop() error {
 
 // waitFor asks again and again until it is so, less often the longer it takes: asking takes time of what is waited for.
 func waitFor(patience time.Duration, so func() (bool, error)) error {
-	pause := 10 * time.Millisecond
+	pause := 20 * time.Millisecond
 	again := time.NewTimer(pause)
 	defer again.Stop()
 	late := time.NewTimer(patience)
