@@ -27,10 +27,12 @@ for (const line of document.querySelectorAll(".toast-line")) keep(line);
 document.body.addEventListener("toasts", (event) => {
   for (const t of event.detail.list ?? []) toast(t.kind, t.text);
 });
+const away = "The server does not answer. What you typed is still here; try again.";
+const lines = (text) => [...toasts().children].filter((line) => line.firstChild?.textContent === text);
 document.body.addEventListener("htmx:error", (event) => {
   const ctx = event.detail?.ctx;
   if (!ctx || ctx.response || ctx.sourceElement?.id === "stream") return;
-  toast("danger", "The server does not answer. What you typed is still here; try again.");
+  if (!lines(away).length) toast("danger", away); // once, however many parts of the page ask
 });
 
 // Dialogs: data-open="#id", data-close. One that a reply brings opens by itself.
@@ -185,7 +187,9 @@ for (const table of document.querySelectorAll("[data-select]")) counted(table);
 const lamp = document.querySelector("#live");
 const say = (state, text) => { if (lamp && lamp.dataset.live !== state) { lamp.dataset.live = state; lamp.textContent = text; } };
 document.body.addEventListener("htmx:sse:after:connection", (event) => {
-  if ((event.detail?.connection?.status ?? 200) < 400) say("on", "Live");
+  if ((event.detail?.connection?.status ?? 200) >= 400) return;
+  say("on", "Live");
+  for (const line of lines(away)) line.remove();
 });
 if (document.querySelector("#stream")?._htmx?.sse?.status < 400) say("on", "Live"); // it was connected before this was read
 document.body.addEventListener("htmx:sse:error", () => say("off", "Not live: trying again"));
