@@ -125,7 +125,7 @@ func TestWhoAsksForItsCommandsAllTheTimeIsNoBurden(t *testing.T) {
 	}
 	defer w.g.Commands(in, tandem.ViaHTTP, func(c tandem.Command) error { got <- c; return nil })()
 	late := time.After(5 * time.Second)
-	for seen := 0; seen < 2; seen++ {
+	for seen := range 2 {
 		select {
 		case <-got:
 		case <-late:
