@@ -16,11 +16,11 @@ RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/l
 # It would have each process wait for a second before it ends, in case another race shows.
 RACING := GORACE=atexit_sleep_ms=0
 
-# Folders that are tested without the race detector, after the others: browsers, and load.
+# Folders that are tested without the race detector, after the others and no more than two at a time: browsers, and load.
 ALONE := /(web|bench)(/|$$)
 
 # What takes longest begins first, so that no processor waits for the last one.
-LONG := /(cmd/tandem|simtest|syncer|store/(postgres|sqlite)|api|jobs)$$
+LONG := /(cmd/tandem|simtest|syncer|store/(postgres|sqlite)|api|jobs|web|web/(device|sync))$$
 
 # How tests are run; `make test` has had all looked at by vet.
 TESTING = -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)')
@@ -44,10 +44,11 @@ demo: build ## Build, then look at a simulated fleet that lives, on pages of its
 .PHONY: test
 test: test-deps ## Install what the tests need and is missing, then run them all: race detector, both databases
 	$(GO) vet $(RACE) $(PKG)
-	@set -e; all=$$($(GO) list $(PKG)); of() { echo "$$all" | grep "$$@" || true; }; \
-	racing="$$(of -E '$(LONG)') $$(of -vE '$(LONG)|$(ALONE)')"; alone=$$(of -E '$(ALONE)'); \
-	if [ "$$racing" != " " ]; then $(RACING) $(GO) test $(RACE) $(TESTING) $$racing; fi; \
-	if [ -n "$$alone" ]; then CGO_ENABLED=0 $(GO) test -tags $(TAGS) -p 1 $(TESTING) $$alone; fi
+	@set -e; all=$$($(GO) list $(PKG)); those() { grep "$$@" || true; }; \
+	all=$$(echo "$$all" | those -E '$(LONG)'; echo "$$all" | those -vE '$(LONG)'); \
+	racing=$$(echo "$$all" | those -vE '$(ALONE)'); alone=$$(echo "$$all" | those -E '$(ALONE)'); \
+	if [ -n "$$racing" ]; then $(RACING) $(GO) test $(RACE) $(TESTING) $$racing; fi; \
+	if [ -n "$$alone" ]; then CGO_ENABLED=0 $(GO) test -tags $(TAGS) -p 2 $(TESTING) $$alone; fi
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary
