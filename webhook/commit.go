@@ -70,11 +70,11 @@ func (c *committer) commit(batch []*waiting) {
 		deliveries[i] = w.delivery
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	to := c.processor.reserve(len(deliveries))
+	to := c.processor.reserve(deliveries)
 	claimed, duplicates, err := c.store.StoreAndClaim(ctx, deliveries, to.holder, claimLife)
 	cancel()
-	c.processor.hand(to, claimed)
 	if err != nil {
+		c.processor.hand(to, nil)
 		if len(batch) > 1 && !passing(err) {
 			c.commit(batch[:len(batch)/2])
 			c.commit(batch[len(batch)/2:])
@@ -94,6 +94,7 @@ func (c *committer) commit(batch []*waiting) {
 	for i, w := range batch {
 		w.answer <- outcome{duplicate: double[i]}
 	}
+	c.processor.hand(to, claimed) // who waits for an answer comes first
 }
 
 // passing reports whether an error is the database's state, not the delivery's fault.

@@ -8,8 +8,11 @@ import (
 	"tandem"
 )
 
-// mostHanded is how many deliveries may wait for a processor in its process. What is stored beyond waits in the database.
-const mostHanded = 4096
+// What may wait for a processor in its process. What is stored beyond waits in the database.
+const (
+	mostHanded      = 4096     // deliveries
+	mostHandedBytes = 32 << 20 // of their bodies, about
+)
 
 // finishTime is how long a processor that ends may still take for what was handed to it.
 const finishTime = 5 * time.Second
@@ -21,6 +24,7 @@ type handed struct {
 	behind  bool // older ones wait in the database: first those
 	batches []handedBatch
 	size    int // deliveries in batches, and reserved
+	bytes   int // of their bodies
 }
 
 type handedBatch struct {
@@ -32,15 +36,25 @@ type handedBatch struct {
 type reservation struct {
 	holder string
 	n      int
+	bytes  int
 	till   time.Time
 }
 
 // reserve makes room for deliveries that are about to be stored.
-func (p *Processor) reserve(n int) (to reservation) {
-	if p == nil || !p.handed.reserve(n) {
+func (p *Processor) reserve(deliveries []tandem.Delivery) (to reservation) {
+	n, bytes := len(deliveries), bodies(deliveries)
+	if p == nil || !p.handed.reserve(n, bytes) {
 		return to
 	}
-	return reservation{holder: p.o.Holder, n: n, till: p.o.Clock().Add(claimLife / 2)}
+	return reservation{holder: p.o.Holder, n: n, bytes: bytes, till: p.o.Clock().Add(claimLife / 2)}
+}
+
+// bodies gives the bytes that the bodies of deliveries take.
+func bodies(deliveries []tandem.Delivery) (bytes int) {
+	for i := range deliveries {
+		bytes += len(deliveries[i].Body)
+	}
+	return bytes
 }
 
 // hand gives a processor what was stored, fewer or none where it could not be, and wakes it.
@@ -86,13 +100,14 @@ func (h *handed) fallBehind(yes bool) {
 	h.behind = yes
 }
 
-func (h *handed) reserve(n int) bool {
+func (h *handed) reserve(n, bytes int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.opened || h.behind || h.size+n > mostHanded {
+	if !h.opened || h.behind || h.size+n > mostHanded || h.bytes+bytes > mostHandedBytes {
 		return false
 	}
 	h.size += n
+	h.bytes += bytes
 	return true
 }
 
@@ -100,6 +115,7 @@ func (h *handed) add(to reservation, claimed []tandem.Delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.size += len(claimed) - to.n
+	h.bytes += bodies(claimed) - to.bytes
 	if len(claimed) > 0 {
 		h.batches = append(h.batches, handedBatch{claimed, to.till})
 	}
@@ -121,6 +137,7 @@ func (h *handed) take(now time.Time, most int) (list []tandem.Delivery, till tim
 			n = len(b.deliveries)
 		}
 		h.size -= n
+		h.bytes -= bodies(b.deliveries[:n])
 		if b.deliveries = b.deliveries[n:]; len(b.deliveries) == 0 {
 			h.batches[0] = handedBatch{}
 			h.batches = h.batches[1:]
