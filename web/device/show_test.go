@@ -111,11 +111,14 @@ func TestSecondEditor(t *testing.T) {
 	w.update(d.ID, registry.DeviceEdit{Name: of("Theirs"), DeviceType: of("valve")})
 	p.Click("button >> Save")
 	p.SeeIn("#device-form", "Somebody else changed this device")
-	var top float64
-	p.Eval(`document.querySelector("#device-form .alert").getBoundingClientRect().top`, &top)
-	if top < 0 || top > 700 {
-		t.Errorf("what somebody else changed is shown out of sight, at %v", top)
+	inSight := func() {
+		w.Wait("what somebody else changed in sight", func() bool {
+			var top float64
+			p.Eval(`document.querySelector("#device-form .alert")?.getBoundingClientRect().top ?? -1`, &top)
+			return top >= 0 && top <= 700
+		})
 	}
+	inSight()
 	p.SeeIn("#clashes", "Theirs")
 	p.SeeIn("#clashes", "Mine")
 	p.SeeIn("#clashes", "valve")
@@ -137,6 +140,7 @@ func TestSecondEditor(t *testing.T) {
 	p.Fill("#f-blueprint", "")
 	w.update(d.ID, registry.DeviceEdit{Name: of("Theirs again")})
 	p.Click("button >> Save")
+	inSight()
 	p.Click("#clashes label >> Take what is stored")
 	p.Click("button >> Save")
 	p.Told("saved")

@@ -288,7 +288,7 @@ func TestARunIsWatchedAndStopped(t *testing.T) {
 	t.Parallel()
 	w := open(t, webtest.Devices(900), webtest.WithService(func(c *tandem.ServiceConfig) { c.Paths = tandem.Paths{} }))
 	plan := w.preview(tandem.OpImport)
-	w.Simulator.SetLatency(simulator.Latency{Mean: 1200 * time.Millisecond})
+	w.Simulator.SetLatency(simulator.Latency{Mean: 5 * time.Second}) // it lasts until it is stopped
 	p := w.Browser(t, webtest.Options{})
 	p.Open(plan)
 	p.Click("button >> Apply 900 changes")
@@ -297,6 +297,7 @@ func TestARunIsWatchedAndStopped(t *testing.T) {
 	p.Axe()
 	p.Click("button >> Stop")
 	p.Told("stops at its next step")
+	w.Simulator.SetLatency(simulator.Latency{})
 	run := w.ended(tandem.RunCanceled)
 	p.WaitGone("[data-run]")
 	p.SeeIn("#status-"+w.Service.ID, "canceled")

@@ -17,6 +17,20 @@ function control(selector) {
 }
 const tag = (el) => el ? `<${el.localName}${el.id ? "#" + el.id : ""}${typeof el.className === "string" && el.className ? "." + el.className.trim().split(/\s+/).join(".") : ""}>` : "nothing";
 
+// Where to click, once nothing lies over it.
+const spot = (selector) => {
+  const el = one(selector);
+  if (!el) return { why: "nothing visible matches" };
+  if (el.disabled || el.getAttribute("aria-disabled") === "true") return { why: "it is disabled" };
+  el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+  const box = [...el.getClientRects()].find((r) => r.width > 0 && r.height > 0);
+  if (!box) return { why: "it has no size" };
+  const x = box.left + box.width / 2, y = box.top + box.height / 2;
+  const hit = document.elementFromPoint(x, y);
+  if (!hit) return { why: "it is outside of the window" };
+  if (el !== hit && !el.contains(hit) && !hit.contains(el) && hit.closest("label")?.control !== el) return { why: `${tag(hit)} lies over it` };
+  return { x, y };
+};
 const asked = {
   count: (selector) => all(selector).length,
   text: (selector) => { const el = one(selector); return el ? words(el) : null; },
@@ -27,19 +41,13 @@ const asked = {
     return within.some((el) => el && flat(el.innerText).toLowerCase().includes(flat(text).toLowerCase()));
   },
   page: () => `${document.title}: ${flat(document.body?.innerText).slice(0, 1500)}`,
-  // Where to click, once nothing lies over it.
-  spot: (selector) => {
-    const el = one(selector);
-    if (!el) return { why: "nothing visible matches" };
-    if (el.disabled || el.getAttribute("aria-disabled") === "true") return { why: "it is disabled" };
-    el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
-    const box = [...el.getClientRects()].find((r) => r.width > 0 && r.height > 0);
-    if (!box) return { why: "it has no size" };
-    const x = box.left + box.width / 2, y = box.top + box.height / 2;
-    const hit = document.elementFromPoint(x, y);
-    if (!hit) return { why: "it is outside of the window" };
-    if (el !== hit && !el.contains(hit) && !hit.contains(el) && hit.closest("label")?.control !== el) return { why: `${tag(hit)} lies over it` };
-    return { x, y };
+  // Where an element can be clicked, once it stands still: what has just come may bring itself into view.
+  spot: async (selector) => {
+    const was = spot(selector);
+    if (was.why) return was;
+    await Promise.race([new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))), new Promise((done) => setTimeout(done, 50))]);
+    const is = spot(selector);
+    return is.why || is.x === was.x && is.y === was.y ? is : { why: "it moves" };
   },
   // Puts the cursor into a field with all of its text selected. Fields that are not typed into are set.
   enter: (selector, text) => {
