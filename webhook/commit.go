@@ -73,8 +73,8 @@ func (c *committer) commit(batch []*waiting) {
 	to := c.processor.reserve(deliveries)
 	claimed, duplicates, err := c.store.StoreAndClaim(ctx, deliveries, to.holder, claimLife)
 	cancel()
+	c.processor.hand(to, claimed) // before anybody hears of it: a processor that ends then does it too
 	if err != nil {
-		c.processor.hand(to, nil)
 		if len(batch) > 1 && !passing(err) {
 			c.commit(batch[:len(batch)/2])
 			c.commit(batch[len(batch)/2:])
@@ -94,7 +94,6 @@ func (c *committer) commit(batch []*waiting) {
 	for i, w := range batch {
 		w.answer <- outcome{duplicate: double[i]}
 	}
-	c.processor.hand(to, claimed) // who waits for an answer comes first
 }
 
 // passing reports whether an error is the database's state, not the delivery's fault.
