@@ -48,7 +48,7 @@ test: test-deps ## Install what the tests need and is missing, then run them all
 	all=$$(echo "$$all" | those -E '$(LONG)'; echo "$$all" | those -vE '$(LONG)'); \
 	racing=$$(echo "$$all" | those -vE '$(ALONE)'); alone=$$(echo "$$all" | those -E '$(ALONE)'); \
 	if [ -n "$$racing" ]; then $(RACING) $(GO) test $(RACE) $(TESTING) $$racing; fi; \
-	if [ -n "$$alone" ]; then CGO_ENABLED=0 $(GO) test -tags $(TAGS) -p 2 $(TESTING) $$alone; fi
+	if [ -n "$$alone" ]; then CGO_ENABLED=0 $(GO) test -tags $(TAGS) -p 1 $(TESTING) $$alone; fi
 
 .PHONY: build
 build: ## Build bin/tandem, one static binary

@@ -251,7 +251,13 @@ func TestOperationsAndCreatingMissing(t *testing.T) {
 	if run := w.ended(tandem.RunCompleted); run.Operation != tandem.OpImport || run.Summary.Local.Created != 0 {
 		t.Errorf("importing without creating did %+v", run)
 	}
-	p.Click("summary >> Options")
+	w.Wait("the options unfolded", func() bool { // they may be so still
+		if p.Count("label >> Devices that are on one side only") > 0 {
+			return true
+		}
+		p.Click("summary >> Options")
+		return false
+	})
 	p.Choose("label >> Devices that are on one side only", "remote")
 	p.Click("button >> Export to Golioth")
 	p.Told("Export to Golioth")
