@@ -16,7 +16,7 @@ RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/l
 # It would have each process wait for a second before it ends, in case another race shows.
 RACING := GORACE=atexit_sleep_ms=0
 
-# Folders that are tested without the race detector, after the others and no more than two at a time: browsers, and load.
+# Folders that are tested without the race detector, after the others and one at a time, which is steadier: browsers, and load.
 ALONE := /(web|bench)(/|$$)
 
 # What takes longest begins first, so that no processor waits for the last one.
