@@ -145,4 +145,3 @@ func nameIn(was *tandem.Change, v json.RawMessage) string {
 	name, _ := decode(v).(string)
 	return name
 }
-
